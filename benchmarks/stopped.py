@@ -67,7 +67,7 @@ class Stopping(Bench):
         row = outcome(decide(evidence, THRESHOLDS, on.instrument))
         seconds = perf_counter() - start
         like = like_the_chosen(whole, None)
-        steps = [*choice_steps(whole, like, True, True), *check_steps(whole, like, (), 0, trained=True)]
+        steps = [*choice_steps(whole, like, True, True), *check_steps(whole, like, (), (), trained=True)]
         site = chosen.site
         assert site is not None
         return {

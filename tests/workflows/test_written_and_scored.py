@@ -79,7 +79,7 @@ def test_continuations_are_written_from_the_tokens_that_are_scored(template: str
     model.tokenizer.chat_template = template
     on = experiment_for(model, chats())
     scored = on.instrument.bare(on.splits.eval.examples)[0]
-    result = continuations(on, pushing(model), 6)
+    result = continuations(on, pushing(model), 0, 6)
     assert [t.ids for t in result] == [row.prompt.ids for row in scored[:6]]
     for written, e in zip(result, on.splits.eval.examples, strict=False):
         text = model.encoder().decode(written.ids)
@@ -89,7 +89,7 @@ def test_continuations_are_written_from_the_tokens_that_are_scored(template: str
 
 def test_a_continuation_is_scored_as_it_was_written(model: Model) -> None:
     on = experiment_for(model, chats())
-    result = continuations(on, pushing(model), 6)
+    result = continuations(on, pushing(model), 0, 6)
     rows = [Encoded(t.ids + t.steered.ids, len(t.ids)) for t in result]
     assert _likely(on, result, "steered").tolist() == pytest.approx(score(model, rows).mean.tolist(), abs=1e-4)
     greedy = _likely(on, result, "base")
@@ -102,7 +102,7 @@ def test_a_continuation_is_scored_as_it_was_written(model: Model) -> None:
 
 def test_plain_chats_are_written_from_their_plain_text(model: Model) -> None:
     on = experiment_for(model, chats(), chat=False)
-    result = continuations(on, pushing(model), 3)
+    result = continuations(on, pushing(model), 0, 3)
     for written, e in zip(result, on.splits.eval.examples, strict=False):
         assert written.prompt == e.prompt == model.encoder().decode(written.ids)
 
@@ -112,7 +112,7 @@ def test_statements_are_continued_from_their_first_third_in_chats_too(model: Mod
     for chat in (False, True):
         on = experiment_for(model, Behavior("joy", rows), chat)
         scored = on.instrument.bare(on.splits.eval.examples[:4])[0]
-        result = continuations(on, pushing(model), 4)
+        result = continuations(on, pushing(model), 0, 4)
         assert [t.ids for t in result] == [row.prompt.ids for row in scored]
         whole = [model.encoder(chat).decode(t.ids + t.base.ids) for t in result]
         assert all(text.endswith(t.base.text) for text, t in zip(whole, result, strict=True))
@@ -127,15 +127,15 @@ def test_a_steering_writes_at_the_strengths_it_is_scored_at(model: Model) -> Non
     own = alone(whole, "warm")
     described: dict[str, Any] = {"chat_template": True, "max_new_tokens": 40, "steering": whole}
     expected = model.generate(texts, strength={"warm": 0.5, "brief": 0.0}, **described)
-    assert [t.steered.text for t in continuations(on, own, 3)] == expected
+    assert [t.steered.text for t in continuations(on, own, 0, 3)] == expected
     assert expected != model.generate(texts, strength=1.0, **described)
 
 
 def test_a_judge_is_shown_the_whole_conversation(model: Model) -> None:
     on = experiment_for(model, chats())
-    result = continuations(on, pushing(model, 20.0), 4)
+    result = continuations(on, pushing(model, 20.0), 0, 4)
     with serving(lambda request, k: Reply("tie")) as server:
-        generated(on, result, Judge(Endpoint(server.url, "judge-1"), chats()))
+        generated(on, lambda start, stop: result[start:stop], (4,), Judge(Endpoint(server.url, "judge-1"), chats()))
         asked = ["\n".join(turn["content"] for turn in r["messages"]) for r in server.requests]
     assert asked
     for text in asked:
@@ -169,7 +169,7 @@ def test_a_system_turn_without_a_place_is_told_in_the_report(model: Model) -> No
     report = tt.check(model, chats(), chat_template=True, effort="thorough", **options)
     assert [n for n in report.notes if "no place for a system turn" in n]
     assert report.first_token == "<s>"
-    assert len(report.continuations) == 10
+    assert len(report.continuations) == report.generated.n == 16  # all that there are, up to 80
     assert all("You guide people" in c.prompt for c in report.continuations)
 
 

@@ -92,8 +92,13 @@ def check(
         bool, typer.Option(help="Desired answers may become less likely, if undesired ones do even more.")
     ] = False,
     generate: Annotated[
-        int, typer.Option(min=0, help="Continue N evaluation prompts and score the texts; 0: likelihood only.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Continue N evaluation prompts and score the texts; 0: likelihood only. By default 80 or, where they "
+            "leave it open, 160; none with --quick.",
+        ),
+    ] = None,
     judge: Annotated[
         str | None, typer.Option(help="Base URL of a chat model that compares the generated texts.", metavar="URL")
     ] = None,
@@ -141,7 +146,7 @@ def check(
     given = both_or_none(positive_instruction, negative_instruction)
     earlier = _earlier(against, behaviors)
     asked = options.endpoint("--judge", judge, "--judge-model", judge_model, key_env)
-    if asked and not generate:
+    if asked and (generate == 0 or (generate is None and quick)):
         raise InputError("--judge compares generated texts; say how many with --generate N")
     loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
     if given is not None:

@@ -31,6 +31,8 @@ class Effort:
         over_refusal: harmless requests; 0 for none, None for all.
         curve_texts: neutral texts at the other strengths of the curve; 0 for none.
         continuations: prompts that are continued for the report.
+        written: prompts that are continued for the verdict and scored, after each look; none judges by likelihood
+            alone.
         reason: why a figure that it leaves out is missing.
 
     Example:
@@ -51,6 +53,7 @@ class Effort:
     over_refusal: int | None
     curve_texts: int
     continuations: int
+    written: tuple[int, ...]
     reason: Phrase = NOT_ASKED
 
     @property
@@ -82,14 +85,14 @@ class Effort:
 
 THOROUGH: Final = Effort(
     "thorough", stops=False, curve=100, noise=32, random=40, other_types=80, shuffled=100, prompting=None, refits=100,
-    over_refusal=None, curve_texts=20, continuations=10,
+    over_refusal=None, curve_texts=20, continuations=10, written=(160,),
 )  # fmt: skip
 DEFAULT: Final = Effort(
     "default", stops=True, curve=24, noise=8, random=24, other_types=12, shuffled=32, prompting=32, refits=0,
-    over_refusal=16, curve_texts=5, continuations=6,
+    over_refusal=16, curve_texts=5, continuations=6, written=(80, 160),
 )  # fmt: skip
 QUICK: Final = Effort(
     "quick", stops=True, curve=0, noise=8, random=24, other_types=0, shuffled=0, prompting=0, refits=0, over_refusal=0,
-    curve_texts=0, continuations=0,
+    curve_texts=0, continuations=0, written=(),
 )  # fmt: skip
 EFFORTS: Final[Mapping[str, Effort]] = {e.name: e for e in (QUICK, DEFAULT, THOROUGH)}

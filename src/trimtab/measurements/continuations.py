@@ -49,24 +49,25 @@ class ContinuationPair:
 
 @dataclass(frozen=True)
 class Continuations(Step):
-    """The first n evaluation prompts, as they are scored, with their plain and their steered continuation.
+    """Evaluation prompts, as they are scored, with their plain and their steered continuation.
 
     Args:
         steering: at a strength.
         strength: of it.
-        n: how many prompts.
+        start, stop: which prompts, in the order of the part.
     """
 
     steering: Steering
     strength: float
-    n: int
+    start: int
+    stop: int
     title = "continuations"
 
     def cost(self, on: Experiment) -> float:
-        return 2.0 * CONTINUATION_TOKENS * min(self.n, len(on.splits.eval))
+        return 2.0 * CONTINUATION_TOKENS * len(on.splits.eval.examples[self.start : self.stop])
 
     def compute(self, on: Experiment) -> Arrays:
-        model, examples, chat = on.model, on.splits.eval.examples[: self.n], on.instrument.chat_template
+        model, examples, chat = on.model, on.splits.eval.examples[self.start : self.stop], on.instrument.chat_template
         texts = [continuable(render_bare(e, "positive")) for e in examples]
         strengths = self.steering.scaled(self.strength)
         (prompt_prefix,) = prompt_prefixes(self.steering, strengths)
@@ -83,9 +84,11 @@ class Continuations(Step):
         return {"json": np.frombuffer(json.dumps(rows_written).encode(), dtype=np.uint8)}
 
 
-def continuations(on: Experiment, steering: Steering, n: int) -> list[ContinuationPair]:
-    """The first n evaluation prompts with both continuations, at the experiment's strength."""
-    kept = on.run(Continuations(steering, on.strength, n))["json"]
+def continuations(on: Experiment, steering: Steering, start: int, stop: int) -> list[ContinuationPair]:
+    """Evaluation prompts, those from `start` to before `stop`, with both continuations at the experiment's strength."""
+    if start >= min(stop, len(on.splits.eval)):
+        return []
+    kept = on.run(Continuations(steering, on.strength, start, stop))["json"]
     return [
         ContinuationPair(shown, tuple(prompt), Continuation(base, tuple(a)), Continuation(steered, tuple(b)))
         for shown, prompt, base, a, steered, b in json.loads(kept.tobytes().decode())

@@ -1,7 +1,7 @@
 """What steering does to the text that the model writes, by a held-out classifier, by a judge, and by fluency."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from trimtab.clients.chat import EndpointError
 from trimtab.errors import InputError
-from trimtab.evaluation import Classifier, HeldOut, Judge, Judgement, fluency
+from trimtab.evaluation import Classifier, Fluency, HeldOut, Judge, Judgement, Shift, fluency
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Floats
 from trimtab.experiment.steps import Step, identity
@@ -22,9 +22,14 @@ from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import Interval
 from trimtab.storage.steps import Arrays
 
-LIKELIHOOD_ONLY = Generated.without(Phrase("no text was generated to be scored (--generate N)"))
+LIKELIHOOD_ONLY = Generated.without(Phrase("no text was asked for (--generate N)"))
 
 Which = Literal["base", "steered"]
+Write = Callable[[int, int], Sequence[ContinuationPair]]
+
+
+# Of each of two looks, so that both together err in 5 % (Pocock 1977).
+TWO_LOOKS_LEVEL = 0.9706
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,50 +38,60 @@ class Scored:
 
     Args:
         figures: for the report.
+        texts: what was written.
         classifier: that scored; None where there was none.
     """
 
     figures: Generated
+    texts: tuple[ContinuationPair, ...] = ()
     classifier: HeldOut | None = None
 
 
-def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | None) -> Scored:
-    """Score continuations of evaluation prompts.
+def looks_at(on: Experiment, written: Sequence[int]) -> tuple[int, ...]:
+    """After how many texts they are looked at, of those that there are; none where the answers are labels."""
+    if on.behavior.answer_kind == "choice":
+        return ()
+    return tuple(dict.fromkeys(min(n, len(on.splits.eval)) for n in written))
 
-    The classifier is fitted to the training examples' answers; the evaluation answers show whether it can judge.
+
+def generated(on: Experiment, write: Write, looks: Sequence[int], judge: Judge | None) -> Scored:
+    """Continue evaluation prompts, plain and steered, and score what was written.
+
+    The classifier is fitted to the training examples' answers; the evaluation answers show whether it can judge. After
+    a look that decides, or where it cannot judge, no more is written.
 
     Args:
-        on: the behavior's experiment.
-        texts: prompts with both continuations, of the first evaluation examples in order.
+        on: the behavior's experiment, at the strength in question.
+        write: what is written after evaluation prompts, those from a first to before another.
+        looks: numbers of texts, increasing, of `looks_at`.
         judge: a chat model to ask, or None.
     """
-    if on.behavior.answer_kind == "choice":
+    if not looks:
         return Scored(
             Generated.without(
                 Phrase("the answers are labels: text written after a question does not show the behavior")
             )
         )
-    clusters = on.splits.eval.clusters[: len(texts)]
-    base, steered = [t.base.text for t in texts], [t.steered.text for t in texts]
-    train, evaluation = (
-        [[getattr(e, side) for e in part.examples] for side in SIDES] for part in (on.splits.train, on.splits.eval)
-    )
-    flow = fluency(
-        base, steered, clusters, log_prob_base=_likely(on, texts, "base"),
-        log_prob_steered=_likely(on, texts, "steered"), seed=on.seed,
-    )  # fmt: skip
+    texts = [*write(0, looks[0])]
+    flow = _flow(on, texts)
+    level = 0.95 if len(looks) == 1 else TWO_LOOKS_LEVEL
     learnt: HeldOut | None = None
     try:
-        classifier = Classifier.fit(train[0], train[1], seed=on.seed, clusters=on.splits.train.clusters)
-        quality = classifier.quality(evaluation[0], evaluation[1], on.splits.eval.clusters)
-        shift = classifier.compare(base, steered, clusters, quality=quality, seed=on.seed)
+        learnt = _learnt(on)
     except InputError as error:
         none = Estimate(reason=Phrase("no classifier: {error}", error=error.message))
         scores = Generated(n=len(texts), auroc=none, shift=none, fell=none)
     else:
-        learnt = HeldOut(on.behavior.name, on.behavior.digest, classifier, quality)
+        shift = _shift(on, learnt, texts, level)
+        for end in looks[1:]:
+            if shift.difference is None or not shift.difference.low <= 0 <= shift.difference.high:
+                break
+            texts += write(len(texts), end)
+            shift = _shift(on, learnt, texts, level)
+        quality = learnt.quality
         scores = Generated(
             n=len(texts),
+            level=level,
             auroc=_shown(quality.auroc, quality.n_positive, quality.reason),
             shift=_shown(shift.difference, shift.n, shift.reason),
             fell=_shown(shift.fell, shift.n, shift.reason),
@@ -88,8 +103,31 @@ def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | 
         }
     )
     if judge is not None:
-        scores = scores.model_copy(update=_judged(on, texts, clusters, judge))
-    return Scored(scores, learnt)
+        scores = scores.model_copy(update=_judged(on, texts, on.splits.eval.clusters[: len(texts)], judge))
+    return Scored(scores, tuple(texts), learnt)
+
+
+def _learnt(on: Experiment) -> HeldOut:
+    """A classifier of the training answers, with how well it tells the evaluation answers apart."""
+    train, evaluation = (
+        [[getattr(e, side) for e in part.examples] for side in SIDES] for part in (on.splits.train, on.splits.eval)
+    )
+    classifier = Classifier.fit(train[0], train[1], seed=on.seed, clusters=on.splits.train.clusters)
+    quality = classifier.quality(evaluation[0], evaluation[1], on.splits.eval.clusters)
+    return HeldOut(on.behavior.name, on.behavior.digest, classifier, quality)
+
+
+def _shift(on: Experiment, learnt: HeldOut, texts: Sequence[ContinuationPair], level: float) -> Shift:
+    base, steered = [t.base.text for t in texts], [t.steered.text for t in texts]
+    clusters = on.splits.eval.clusters[: len(texts)]
+    return learnt.classifier.compare(base, steered, clusters, quality=learnt.quality, seed=on.seed, level=level)
+
+
+def _flow(on: Experiment, texts: Sequence[ContinuationPair]) -> Fluency:
+    return fluency(
+        [t.base.text for t in texts], [t.steered.text for t in texts], on.splits.eval.clusters[: len(texts)],
+        log_prob_base=_likely(on, texts, "base"), log_prob_steered=_likely(on, texts, "steered"), seed=on.seed,
+    )  # fmt: skip
 
 
 def _shown(i: Interval | None, n: int, reason: Phrase | None) -> Estimate:

@@ -249,6 +249,7 @@ class Generated(Record):
 
     Args:
         n: prompts continued by the unsteered and by the steered model.
+        level: of the intervals of `shift` and `fell`; higher where an early look could have ended it.
         auroc: how well the classifier, trained on training answers, tells evaluation answers apart.
         shift: change of its log-odds of the positive side, steered minus unsteered.
         fell: share of prompts whose log-odds fell.
@@ -261,6 +262,7 @@ class Generated(Record):
     """
 
     n: int = 0
+    level: float = 0.95
     auroc: Estimate = Estimate()
     shift: Estimate = Estimate()
     fell: Estimate = Estimate()

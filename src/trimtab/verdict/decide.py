@@ -7,13 +7,14 @@ from trimtab.experiment.instrument import Instrument
 from trimtab.measurements.effects import Steered
 from trimtab.phrases import Phrase, with_commas, with_semicolons
 from trimtab.results.consequences import Direction, ExampleGroup, Grouping, PromptingBaseline
-from trimtab.results.numbers import NO_REASON
+from trimtab.results.numbers import NO_REASON, in_unit
 from trimtab.results.report import LabelNoise
 from trimtab.verdict import blocking
 from trimtab.verdict.decision import Conclusion, Requirement, Thresholds, conclude
 from trimtab.verdict.evidence import Evidence
 from trimtab.verdict.requirements import (
     ENOUGH_CLUSTERS,
+    SHARE,
     capability_requirement,
     generated_requirements,
     requirements,
@@ -53,9 +54,7 @@ def decide(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -
         else:
             needs.append(loss)
     written = generated_requirements(evidence.generated)
-    if evidence.generated.n and not written:
-        why = evidence.generated.shift.reason or NO_REASON
-        listed.append(Phrase("generated text could not be judged: {why}", why=why))
+    listed += [_about_written(r) for r in written if r.holds is None]
     needs += written
     blocking_reservations = [
         *blocking.of_lint(evidence.lint),
@@ -110,8 +109,8 @@ def reservations(evidence: Evidence, thresholds: Thresholds) -> list[Phrase]:
     if agreement.value is not None and agreement.low is not None and agreement.low <= MIN_AGREEMENT:
         listed.append(
             Phrase(
-                "the examples hardly agree on one direction: leave-one-out agreement {agreement} reaches "
-                "down to {least}",
+                "the examples hardly agree on one direction: leave-one-out agreement {agreement} is not above "
+                "{least} for certain",
                 agreement=bracketed(agreement),
                 least=f"{MIN_AGREEMENT}",
             )
@@ -166,6 +165,15 @@ def _about_desired(steered: Steered) -> list[Phrase]:
             )
         ]
     return []
+
+
+def _about_written(r: Requirement) -> Phrase:
+    """A reservation where generated text leaves open whether it follows."""
+    figure = bracketed(r.interval, ".0%") if r.unit == SHARE else in_unit(bracketed(r.interval, plus=True), r.unit)
+    return Phrase(
+        "it is not certain that what the model writes goes the intended way: {name} {figure} on {n} prompts",
+        name=r.name, figure=figure, n=r.n,
+    )  # fmt: skip
 
 
 def about_subjects(tests: Direction) -> Phrase:

@@ -62,7 +62,7 @@ class Requirement:
         direction: on which side of the bound it must lie.
         n: clusters that the estimate is based on.
         unit: `share` is written in per cent.
-        at: the interval at another level; if missing, `interval` is used for all.
+        at: the interval at another level; if missing, its two arms grow like a normal distribution's.
         may_stay_open: whether only its failure counts: an interval across the bound leaves the decision to the others.
         level: of the interval.
     """
@@ -84,11 +84,19 @@ class Requirement:
 
     def holds_at(self, level: float) -> bool:
         """Whether the whole interval of this level lies on the right side."""
-        return self._side(self.interval if self.at is None else self.at(level)) is True
+        return self._side(self._interval_at(level)) is True
 
     def fails_at(self, level: float) -> bool:
         """Whether the whole interval of this level lies on the wrong side."""
-        return self._side(self.interval if self.at is None else self.at(level)) is False
+        return self._side(self._interval_at(level)) is False
+
+    def _interval_at(self, level: float) -> Interval:
+        if self.at is not None:
+            return self.at(level)
+        value, factor = self.interval.value, float(ndtri((1 + level) / 2) / ndtri((1 + self.level) / 2))
+        return Interval(
+            value, value - factor * (value - self.interval.low), value + factor * (self.interval.high - value)
+        )
 
     def _side(self, interval: Interval) -> bool | None:
         low, high = interval.low - self.threshold, interval.high - self.threshold
@@ -139,6 +147,7 @@ class Conclusion:
         failed: names of the requirements that fail.
         open: names of those that keep it from being decided, with the units that would settle each; None where no
             affordable number would.
+        doubtful: names of those that a success does without, likewise.
         blocking: faults of the examples that keep a success from counting.
         unable: whether the unsteered model could not show the behavior either way.
     """
@@ -147,6 +156,7 @@ class Conclusion:
     reasons: tuple[Phrase, ...]
     failed: tuple[Phrase, ...] = ()
     open: Mapping[Phrase, int | None] = field(default_factory=dict)
+    doubtful: Mapping[Phrase, int | None] = field(default_factory=dict)
     blocking: tuple[Phrase, ...] = ()
     unable: bool = False
 
@@ -210,4 +220,5 @@ def conclude(
         )
     if blocking or open_:
         return Conclusion("inconclusive", tuple(reasons), open=settled_by, blocking=tuple(blocking))
-    return Conclusion("caution" if reservations else "go", tuple(reasons))
+    doubtful = {r.name: r.would_settle for r in requirements if r.holds is None}
+    return Conclusion("caution" if reservations else "go", tuple(reasons), doubtful=doubtful)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from trimtab.decimals import bracketed, decimals
+from trimtab.measurements.generated_text import LIKELIHOOD_ONLY
 from trimtab.phrases import Phrase
 from trimtab.results.numbers import given
 from trimtab.results.report import NextStep, Outlook, Report
@@ -231,7 +232,7 @@ def _after_inconclusive(report: Report, conclusion: Conclusion, commands: _Comma
     written = {name: n for name, n in conclusion.open.items() if name.startswith(GENERATED)}
     dear = [name for name in conclusion.open if "divergence" in name or "capability" in name]
     if written:
-        yield _more_texts(report, list(written.values()), commands)
+        yield from _more_texts(report, list(written.values()), commands)
     if dear and _edits(report):
         lower, command = commands.weaker(0.8)
         yield NextStep(
@@ -263,11 +264,14 @@ def _after_inconclusive(report: Report, conclusion: Conclusion, commands: _Comma
         )
 
 
-def _more_texts(report: Report, needed: list[int | None], commands: _Commands) -> NextStep:
-    """How many prompts must be continued for generated text to decide."""
+def _more_texts(report: Report, needed: list[int | None], commands: _Commands) -> Iterator[NextStep]:
+    """How many prompts must be continued for generated text to decide, while there are more."""
     known = [n for n in needed if n is not None]
-    n = min(max(known, default=report.n_eval), report.n_eval)
-    return NextStep(
+    available = report.n_eval if report.stopping is None else report.stopping.available
+    n = min(max(known, default=available), available)
+    if n <= report.generated.n:
+        return
+    yield NextStep(
         code="more-texts",
         what=Phrase("Generated text leaves it open: have the model continue {n} prompts.", n=n),
         command=commands.check(f"--thorough --generate {n}"),
@@ -368,6 +372,9 @@ def _after_a_pass(report: Report, conclusion: Conclusion, commands: _Commands) -
                 "a go would deserve."
             ),
         )
+    written = [n for name, n in conclusion.doubtful.items() if name.startswith(GENERATED)]
+    if written:
+        yield from _more_texts(report, written, commands)
     finished, strength = report.steering is not None, given(report.verdict.strength)
     folder, check = ("STEERING", "CHECK") if finished else (_folder(report, "steering"), "")
     if not finished:
@@ -392,17 +399,18 @@ def _after_a_pass(report: Report, conclusion: Conclusion, commands: _Commands) -
         )
     whole = report.stopping is not None and report.stopping.effort == "thorough"
     as_served = report.chat_template or not commands.chats
-    if not finished or not whole or report.verdict.basis == "likelihood" or not as_served:
+    unwritten = report.generated.reason == LIKELIHOOD_ONLY.reason
+    if not finished or not whole or unwritten or not as_served:
         check = f"{folder.partition('@')[0]}-check"
         yield NextStep(
             code="check-the-folder",
             what=Phrase(
-                "Check the very folder that is to go live, as it will be asked: all of it on all examples, and text "
-                "that the model writes, of which a likelihood says little."
+                "Check the very folder that is to go live, as it will be asked: all of it, on all examples, and by the "
+                "text that it makes the model write."
             ),
             command=commands.check(
                 "" if as_served else "--chat-template", f"--strength {strength}" if "@" in folder else "",
-                f"--thorough --generate 40 --out {check}", steering=folder.partition("@")[0],
+                f"--thorough --out {check}", steering=folder.partition("@")[0],
             ),
         )  # fmt: skip
     yield NextStep(

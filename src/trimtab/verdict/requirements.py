@@ -80,14 +80,22 @@ def capability_requirement(all_kinds: Capability, thresholds: Thresholds) -> Req
 
 
 def generated_requirements(g: Generated) -> list[Requirement]:
-    """The requirements that generated text moves toward the behavior, one for each scorer that can judge it."""
+    """The requirements that generated text moves toward the behavior, one for each scorer that can judge it.
+
+    Few texts by a scorer that is not sure leave much open, which by itself does not keep a success from counting.
+    """
     needs = []
-    for name, figure, threshold, unit in (
-        (Phrase("{generated}, by a classifier", generated=GENERATED), g.shift, 0.0, Phrase("log-odds")),
-        (Phrase("{generated}, preferred by {judge}", generated=GENERATED, judge=g.judge), g.win_rate, 0.5, SHARE),
+    by_judge = Phrase("{generated}, preferred by {judge}", generated=GENERATED, judge=g.judge)
+    for name, figure, threshold, unit, level in (
+        (Phrase("{generated}, by a classifier", generated=GENERATED), g.shift, 0.0, Phrase("log-odds"), g.level),
+        (by_judge, g.win_rate, 0.5, SHARE, 0.95),
     ):
         if figure.interval is not None:
-            needs.append(Requirement(name, figure.interval, threshold, "above", figure.n or 0, unit))
+            needs.append(
+                Requirement(
+                    name, figure.interval, threshold, "above", figure.n or 0, unit, may_stay_open=True, level=level
+                )
+            )
     return needs
 
 

@@ -58,7 +58,7 @@ def check(
     max_capability_loss: float = 0.05,
     allow_desired_loss: bool = False,
     others: Sequence[Behavior] = (),
-    generate: int = 0,
+    generate: int | None = None,
     judge: Judge | None = None,
     effort: EffortName = "default",
     folder: str | Path | None = None,
@@ -107,7 +107,8 @@ def check(
             so even more; then this is a reservation, not a no-go.
         others: further behaviors, on which the steering's effect is measured too.
         generate: so many evaluation prompts are continued with and without steering, and the texts scored by a
-            classifier trained on the training answers; 0 judges by likelihood alone.
+            classifier trained on the training answers; 0 judges by likelihood alone. By default 80 or, where these
+            leave it open, 160; none for `quick` or where answers are labels.
         judge: a chat model that compares the continuations too.
         effort: `default` ends as soon as the decision is certain and measures what the report shows besides on fewer
             rows; `thorough` measures all of it on all rows; `quick` measures only what the decision rests on.
@@ -124,23 +125,20 @@ def check(
         InputError: too few examples, a site out of range, a text that is too long, non-finite activations.
     """
     start = perf_counter()
-    strength, train, evaluation, seed, generate = map(plain, (strength, train, evaluation, seed, generate))
+    strength, train, evaluation, seed = map(plain, (strength, train, evaluation, seed))
     kind = behavior.answer_kind if isinstance(behavior, Behavior) else "text"
     least = MIN_EFFECT[kind] if min_effect is None else min_effect
     thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss, allow_desired_loss)
     extent = Effort.named(effort)
+    continued = extent.written if generate is None else _explicit(plain(generate))
     home = None if folder is None else output_path(folder)
     fixed = None if isinstance(strength, str) and strength == "auto" else strength
     _check_arguments(model, behavior, fixed, scope, thresholds)
     spoken(language)
     if steering is not None:
         _check_steering(model, steering, site, prompt_types)
-    if not is_whole(generate) or generate < 0 or generate == 1 or (judge is not None and not generate):
-        raise InputError(
-            f"generate {generate!r}: give at least 2 prompts to continue; a judge needs texts to compare",
-            code="out-of-range",
-            field="generate",
-        )
+    if judge is not None and not continued:
+        raise InputError("a judge compares texts: generate at least 2", code="out-of-range", field="generate")
     instrument = Instrument(model, behavior, chat_template, read or ("last" if kind == "choice" else "mean"))
     instrument, splits, n_dropped, notes = prepare(instrument, train, evaluation, seed)
     types = PromptType.named(prompt_types)
@@ -159,15 +157,15 @@ def check(
     if steering is None:
         _check_measurable(on)
         like = like_the_chosen(on, given)
-        whole = _announce(on, like, (given is None, fixed is None), others, generate)
+        whole = _announce(on, like, (given is None, fixed is None), others, continued)
         chosen = choose(on, given, fixed, thresholds)
         on = replace(on, strength=chosen.strength)
     else:
         chosen = finished(steering, start_at)
         notes.append(_about_training(steering, instrument.behavior))
-        whole = _announce(on, steering, None, others, generate)
+        whole = _announce(on, steering, None, others, continued)
     edit_size_ratio(on, chosen.steering, chosen.strength)  # refuses what would fail in the end
-    result = measure(on, chosen, thresholds, others, generate, judge)
+    result = measure(on, chosen, thresholds, others, continued, judge)
     notes += [*chosen.notes, *result.notes]
     site_given = given is not None or steering is not None
     stopping = _stopping(on, result, tally.amount, whole)
@@ -180,6 +178,17 @@ def check(
         report.save(home, language)
     ledger.close()
     return report
+
+
+def _explicit(generate: int) -> tuple[int, ...]:
+    """So many prompts, in one look."""
+    if not is_whole(generate) or generate < 0 or generate == 1:
+        raise InputError(
+            f"generate {generate!r}: give at least 2 prompts to continue, or 0 for none",
+            code="out-of-range",
+            field="generate",
+        )
+    return (generate,) if generate else ()
 
 
 def _check_arguments(
@@ -219,7 +228,11 @@ def _check_measurable(on: Experiment) -> None:
 
 
 def _announce(
-    on: Experiment, steering: Steering, choosing: tuple[bool, bool] | None, others: Sequence[Behavior], generate: int
+    on: Experiment,
+    steering: Steering,
+    choosing: tuple[bool, bool] | None,
+    others: Sequence[Behavior],
+    written: Sequence[int],
 ) -> float:
     """Announce how long the check may take.
 
@@ -228,7 +241,7 @@ def _announce(
         steering: what is checked, or one like it.
         choosing: whether site and strength are chosen; None for a finished steering.
         others: further behaviors.
-        generate: how many evaluation prompts are continued.
+        written: how many evaluation prompts are continued and scored, after each look.
 
     Returns:
         tokens of a thorough check.
@@ -236,7 +249,7 @@ def _announce(
 
     def steps(at: Experiment) -> list[Step]:
         before = [] if choosing is None else choice_steps(at, steering, *choosing)
-        return [*before, *check_steps(at, steering, others, generate, trained=choosing is not None)]
+        return [*before, *check_steps(at, steering, others, written, trained=choosing is not None)]
 
     own = steps(on)
     on.announce(own)

@@ -1,6 +1,7 @@
 """The steps of a check before any of them is done, for a forecast of how long it takes."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 
@@ -14,6 +15,7 @@ from trimtab.measurements.baselines import prompting_steps, refit_steps
 from trimtab.measurements.continuations import Continuations
 from trimtab.measurements.divergence import NeutralDrift, OwnDrift
 from trimtab.measurements.effects import both_signs, sweep_steps
+from trimtab.measurements.generated_text import looks_at
 from trimtab.measurements.other_behaviors import others as other_steps
 from trimtab.measurements.other_behaviors import over_refusal
 from trimtab.steering import Steering
@@ -28,7 +30,7 @@ def like_the_chosen(on: Experiment, given: Site | None) -> Steering:
 
 
 def check_steps(
-    on: Experiment, steering: Steering, others: Sequence[Behavior], generate: int, trained: bool
+    on: Experiment, steering: Steering, others: Sequence[Behavior], written: Sequence[int], trained: bool
 ) -> list[Step]:
     """What a check computes for a steering, once site, prompt type and strength are chosen.
 
@@ -36,13 +38,13 @@ def check_steps(
         on: the behavior's experiment.
         steering: the one to be checked, or one like it.
         others: further behaviors.
-        generate: how many evaluation prompts are continued.
+        written: how many evaluation prompts are continued and scored, after each look.
         trained: whether the steering is made of the experiment's training examples.
     """
     at, site, effort = on.strength, min(steering.edits, default=None), on.effort
     steps = [TypicalActivations(s) for s in steering.edits] + evidence_steps(on, steering, others, trained)
-    n = max(generate, effort.continuations)
-    steps += [Continuations(steering, at, n)] if n else []
+    ends = looks_at(on, written) or (effort.continuations,)
+    steps += [Continuations(steering, at, *pair) for pair in pairwise((0, *ends)) if pair[1]]
     if not effort.besides:
         return steps
     steps += prompting_steps(on, steering)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import NotFiniteError
@@ -14,7 +15,7 @@ from trimtab.measurements.baselines import answer_bias, prompting_baseline, trai
 from trimtab.measurements.continuations import ContinuationPair, continuations
 from trimtab.measurements.divergence import Drift, neutral_drifts, own_divergence
 from trimtab.measurements.effects import Steered, curve_factors, steered
-from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, Scored, generated
+from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, Scored, generated, looks_at
 from trimtab.measurements.geometry import CAME_FINISHED
 from trimtab.measurements.other_behaviors import other_effects, over_refusal
 from trimtab.phrases import Phrase
@@ -94,7 +95,7 @@ class Measured:
 
 
 def measure(
-    on: Experiment, chosen: Chosen, thresholds: Thresholds, others: Sequence[Behavior], generate: int,
+    on: Experiment, chosen: Chosen, thresholds: Thresholds, others: Sequence[Behavior], written: Sequence[int],
     judge: Judge | None,
 ) -> Measured:  # fmt: skip
     """Run all of it, for what was chosen; what an effort leaves out, or what cannot matter any more, has a reason.
@@ -104,18 +105,18 @@ def measure(
         chosen: what is checked.
         thresholds: bounds of the verdict.
         others: further behaviors.
-        generate: how many evaluation prompts are continued for their text to be scored; 0 for none.
+        written: how many evaluation prompts are continued for their text to be scored, after each look; none for none.
         judge: a chat model that compares them, or None.
     """
     vector, whole = chosen.steering, on
     looked = in_looks(on, vector, thresholds) if on.effort.stops else None
     if looked is not None:
         on = looked.on
-    evidence, texts, classifier = _evidence(on, chosen, looked, thresholds, others, generate, judge)
+    evidence, texts, classifier = _evidence(on, whole, chosen, looked, thresholds, others, written, judge)
     if looked is not None and looked.settled == "success" and not _stands(evidence, thresholds, on):
         looked = in_full(whole, looked, vector)  # something besides the effects needs all examples
         on = whole
-        evidence, texts, classifier = _evidence(on, chosen, looked, thresholds, others, generate, judge)
+        evidence, texts, classifier = _evidence(on, whole, chosen, looked, thresholds, others, written, judge)
     if looked is not None and not evidence.capability:  # a no-go before all was measured
         on = replace(on, effort=on.effort.decision_only)
     drifts, lost = _over_strengths(on, vector, evidence)
@@ -142,25 +143,29 @@ def measure(
 
 
 def _evidence(
-    on: Experiment, chosen: Chosen, looked: Looked | None, thresholds: Thresholds, others: Sequence[Behavior],
-    generate: int, judge: Judge | None,
+    on: Experiment, whole: Experiment, chosen: Chosen, looked: Looked | None, thresholds: Thresholds,
+    others: Sequence[Behavior], written: Sequence[int], judge: Judge | None,
 ) -> tuple[Evidence, list[ContinuationPair], HeldOut | None]:  # fmt: skip
     """What the decision rests on, continuations, and the classifier that scored them.
 
-    None of what cannot matter where the looks ended in a failure.
+    None of what cannot matter where the looks ended in a failure. Prompts are continued of the whole evaluation part,
+    however many examples the looks took.
     """
     failed = looked is not None and looked.settled == "failure"
-    n = 0 if failed else max(generate, on.effort.continuations)
-    texts = continuations(on, chosen.steering, n) if n else []
-    scored = Scored(Generated.without(DECIDED) if generate else LIKELIHOOD_ONLY)
-    if generate and not failed:
-        scored = generated(on, texts[:generate], judge)
+    ends = looks_at(whole, written)
+    if failed:
+        scored = Scored(Generated.without(DECIDED) if ends else LIKELIHOOD_ONLY)
+    elif written:
+        scored = generated(whole, partial(continuations, whole, chosen.steering), ends, judge)
+    else:
+        scored = Scored(LIKELIHOOD_ONLY)
+    texts = scored.texts or continuations(whole, chosen.steering, 0, 0 if failed else on.effort.continuations)
     stop, omit = None if looked is None else thresholds, NEEDLESS if failed else NOTHING
     geometry = chosen.own_geometry
     evidence = assess(
         on, chosen.steering, geometry=geometry, generated=scored.figures, others=others, omit=omit, stop=stop
     )  # fmt: skip
-    return evidence, texts, scored.classifier
+    return evidence, list(texts), scored.classifier
 
 
 def _stands(evidence: Evidence, thresholds: Thresholds, on: Experiment) -> bool:

@@ -266,7 +266,11 @@ def _sentence(conclusion: Conclusion, on: Experiment, found: Measured, written: 
     }[conclusion.decision]  # fmt: skip
     if written:
         return Phrase("{found} Judged by likelihood and by generated text.", found=found_that)
-    return Phrase("{found} Judged by likelihood, not by generated text.", found=found_that)
+    scores = found.evidence.generated
+    why = scores.reason if not scores.n else scores.shift.reason
+    if conclusion.decision == "no-go" or why is None:
+        return Phrase("{found} Judged by likelihood, not by generated text.", found=found_that)
+    return Phrase("{found} Judged by likelihood, not by generated text: {why}.", found=found_that, why=why)
 
 
 def _what(on: Experiment, chosen: Chosen) -> Phrase:
