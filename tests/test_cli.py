@@ -198,12 +198,13 @@ def test_few_rows_shrink_the_parts_with_a_note(run: Run, tmp_path: Path, tiny_fo
     assert record["verdict"]["decision"] in ("inconclusive", "no-go", "caution", "go")
 
 
-def test_check_writes_three_files_and_json_stands_alone_on_stdout(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
+def test_check_writes_four_files_and_json_stands_alone_on_stdout(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
     arguments = ("check", "null", "--model", tiny_folder, "--train", "16", "--eval", "20", "--site", "1")
     code, out, _ = run(*arguments, "--out", tmp_path, "--json")
     assert code == 0
     assert json.loads(out) == json.loads((tmp_path / "report.json").read_text())
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["examples.parquet", "report.html", "report.json"]
+    names = ["classifier.safetensors", "examples.parquet", "report.html", "report.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
 
 
 def test_require_ends_with_3_below_the_verdict_and_the_report_is_written(
@@ -395,7 +396,7 @@ def test_advice_on_a_server_that_refuses_names_only_flags_that_the_command_has(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--judge", "http://127.0.0.1:9/v1", "--judge-model", "m"), "--generate"),
+        (("--judge", "http://127.0.0.1:9/v1", "--judge-model", "m", "--quick"), "--generate"),
         (("--judge", "http://127.0.0.1:9/v1", "--generate", "4"), "--judge-model"),
         (("--judge-model", "m"), "--judge, which is missing"),
         (("--against", "/nowhere/report.json"), "/nowhere/report.json"),

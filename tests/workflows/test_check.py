@@ -227,7 +227,8 @@ def test_an_interrupted_check_resumes_with_the_same_result(
     resumed = tt.check(tiny, Behavior.builtin("sentiment"), **SMALL, folder=tmp_path, effort="thorough")
     assert same(resumed) == same(report)
     assert first.isdisjoint(done[9:]), "finished steps were computed again"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["examples.parquet", "report.html", "report.json"]
+    names = ["classifier.safetensors", "examples.parquet", "report.html", "report.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
 
 
 def test_a_step_cut_off_by_a_crash_is_computed_again(tmp_path: Path) -> None:

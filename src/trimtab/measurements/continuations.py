@@ -1,6 +1,7 @@
 """What the model writes after the evaluation prompts, without and with a steering."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from trimtab.models import Completion
 from trimtab.models.encoding import continuable
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
+from trimtab.texts import Rendered
 
 CONTINUATION_TOKENS = 40
 
@@ -68,7 +70,7 @@ class Continuations(Step):
 
     def compute(self, on: Experiment) -> Arrays:
         model, examples, chat = on.model, on.splits.eval.examples[self.start : self.stop], on.instrument.chat_template
-        texts = [continuable(render_bare(e, "positive")) for e in examples]
+        texts = _prompts(examples)
         strengths = self.steering.scaled(self.strength)
         (prompt_prefix,) = prompt_prefixes(self.steering, strengths)
         rows = model.encoder(chat).encode([replace(text, context=prompt_prefix) for text in texts])
@@ -82,6 +84,18 @@ class Continuations(Step):
             for e, b, s in zip(examples, base, steered, strict=True)
         ]
         return {"json": np.frombuffer(json.dumps(rows_written).encode(), dtype=np.uint8)}
+
+
+def _prompts(examples: Sequence[Example]) -> list[Rendered]:
+    """What is continued: the prompt, or the first third of a bare statement."""
+    return [continuable(render_bare(e, "positive")) for e in examples]
+
+
+def unwritten(on: Experiment, n: int) -> tuple[ContinuationPair, ...]:
+    """The first n evaluation prompts, with nothing behind them, for forecasts."""
+    rows = on.model.encoder(on.instrument.chat_template).encode(_prompts(on.splits.eval.examples[:n]))
+    nothing = Continuation("", ())
+    return tuple(ContinuationPair("", row.prompt.ids, nothing, nothing) for row in rows)
 
 
 def continuations(on: Experiment, steering: Steering, start: int, stop: int) -> list[ContinuationPair]:

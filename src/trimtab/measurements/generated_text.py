@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from trimtab.evaluation import Classifier, Fluency, HeldOut, Judge, Judgement, S
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Floats
 from trimtab.experiment.steps import Step, identity
-from trimtab.measurements.continuations import Continuation, ContinuationPair
+from trimtab.measurements.continuations import CONTINUATION_TOKENS, Continuation, ContinuationPair, unwritten
 from trimtab.models import Encoded
 from trimtab.models.scoring import score
 from trimtab.phrases import Phrase, untranslated
@@ -149,13 +149,20 @@ class WrittenLikelihood(Step):
         return {i: Encoded(self.texts[i].ids + written[i].ids, len(self.texts[i].ids)) for i in places}
 
     def cost(self, on: Experiment) -> float:
-        return sum(len(row.ids) for row in self.rows().values())
+        """As if every text had all the tokens that it may have, which is known before it is written."""
+        return sum(len(text.ids) + CONTINUATION_TOKENS for text in self.texts)
 
     def compute(self, on: Experiment) -> Arrays:
         values, rows = np.full(len(self.texts), np.nan), self.rows()
         if rows:
             values[list(rows)] = score(on.model, list(rows.values())).mean.double().cpu().numpy()
         return {"mean": values}
+
+
+def scoring_steps(on: Experiment, looks: Sequence[int]) -> list[WrittenLikelihood]:
+    """Of `generated`, before anything is written."""
+    texts = unwritten(on, looks[0]) if looks else ()
+    return [WrittenLikelihood(texts, which) for which in get_args(Which)] if texts else []
 
 
 def _likely(on: Experiment, texts: Sequence[ContinuationPair], which: Which) -> Floats:

@@ -139,6 +139,7 @@ def _environment(language: Language) -> jinja2.Environment:
         side_effects=tables.side_effects,
         baselines=tables.baselines,
         written=tables.written,
+        written_caption=tables.written_caption,
         n_continuations=tables.N_CONTINUATIONS,
     )
     return environment

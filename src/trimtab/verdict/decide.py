@@ -55,6 +55,9 @@ def decide(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -
             needs.append(loss)
     written = generated_requirements(evidence.generated)
     listed += [_about_written(r) for r in written if r.holds is None]
+    if evidence.generated.judge and evidence.generated.win_rate.value is None:
+        judge, why = evidence.generated.judge, evidence.generated.win_rate.reason or NO_REASON
+        listed.append(Phrase("generated text could not be judged by {judge}: {why}", judge=judge, why=why))
     needs += written
     blocking_reservations = [
         *blocking.of_lint(evidence.lint),

@@ -380,6 +380,18 @@ def _about_words(report: Report) -> Rows:
     ]
 
 
+def written_caption(report: Report) -> Phrase:
+    """What the table of generated text holds."""
+    g = report.generated
+    caption = Phrase("Continuations of evaluation prompts, unsteered and steered")
+    if g.level <= 0.95:
+        return caption
+    return Phrase(
+        "{caption}; log-odds were looked at once or, where that left it open, twice, so their intervals are of {level}",
+        caption=caption, level=level(g.level),
+    )  # fmt: skip
+
+
 def written(report: Report) -> Rows:
     """What steering did to generated text."""
     g = report.generated

@@ -15,7 +15,7 @@ from trimtab.measurements.baselines import prompting_steps, refit_steps
 from trimtab.measurements.continuations import Continuations
 from trimtab.measurements.divergence import NeutralDrift, OwnDrift
 from trimtab.measurements.effects import both_signs, sweep_steps
-from trimtab.measurements.generated_text import looks_at
+from trimtab.measurements.generated_text import looks_at, scoring_steps
 from trimtab.measurements.other_behaviors import others as other_steps
 from trimtab.measurements.other_behaviors import over_refusal
 from trimtab.steering import Steering
@@ -45,6 +45,7 @@ def check_steps(
     steps = [TypicalActivations(s) for s in steering.edits] + evidence_steps(on, steering, others, trained)
     ends = looks_at(on, written) or (effort.continuations,)
     steps += [Continuations(steering, at, *pair) for pair in pairwise((0, *ends)) if pair[1]]
+    steps += scoring_steps(on, looks_at(on, written))
     if not effort.besides:
         return steps
     steps += prompting_steps(on, steering)
