@@ -249,7 +249,7 @@ class Brief:
         yield Phrase("Fine-tuning was not tried in this check, so nothing can be said of it.")
         r = self.report
         yield Phrase(
-            "The check took {seconds} s on {device} ({threads} threads) and changed no weight of the "
+            "The check took {seconds} s on {device} (threads: {threads}) and changed no weight of the "
             "model; steering is switched on and off with each request.",
             seconds=number(r.seconds),
             device=r.device,
