@@ -19,12 +19,12 @@ import numpy as np
 from harness import known, machine, table
 from verdict_table import PASSED, of_sets, percent, share
 
-from trimtab.evaluation import Classifier, Quality
+from trimtab.evaluation import Quality
 from trimtab.experiment.experiment import Experiment
-from trimtab.experiment.instrument import SIDES
 from trimtab.interventions import Site
 from trimtab.measurements.activations import training, vector_of
 from trimtab.measurements.continuations import continuations
+from trimtab.measurements.generated_text import held_out_classifier
 from trimtab.statistics import Interval, bootstrap_mean
 from trimtab.steering import Steering
 from verdict import STRENGTH, Bench, drawn_sets, experiment_of, family, relabelled_vectors, run
@@ -38,41 +38,35 @@ class Writing(Bench):
 
     def written(self, name: str, block: int, prompt_type: str, strength: float) -> Row:
         """Scores of what the model writes on the evaluation half, and with a vector that means nothing."""
-        on, classifier, steering = self._prepared(name, block, prompt_type)
-        row = _scored(on, classifier, steering, strength)
-        meaningless = _scored(on, classifier, relabelled_vectors(on)[1][0], STRENGTH)
+        on, steering = self._prepared(name, block, prompt_type)
+        row = _scored(on, steering, strength)
+        meaningless = _scored(on, relabelled_vectors(on)[1][0], STRENGTH)
         return {"decision": "written", "scored": row, "relabelled": meaningless}
 
     def again(self, name: str, block: int, prompt_type: str, strength: float) -> Row:
         """The same on the replication half."""
-        on, classifier, steering = self._prepared(name, block, prompt_type)
+        on, steering = self._prepared(name, block, prompt_type)
         half = replace(on, splits=replace(on.splits, eval=on.splits.replication))
-        return {"decision": "again", "scored": _scored(half, classifier, steering, strength)}
+        return {"decision": "again", "scored": _scored(half, steering, strength)}
 
-    def _prepared(self, name: str, block: int, prompt_type: str) -> tuple[Experiment, Classifier, Steering]:
+    def _prepared(self, name: str, block: int, prompt_type: str) -> tuple[Experiment, Steering]:
         on = experiment_of(self.model, self.persona(name))
         site, kind = Site(block), next(t for t in on.prompt_types if str(t) == prompt_type)
-        steering = vector_of(on, training(on, kind, [site])[site], site)
-        train = on.splits.train
-        positive, negative = ([getattr(e, side) for e in train.examples] for side in SIDES)
-        classifier = Classifier.fit(positive, negative, seed=on.seed, clusters=train.clusters)
-        return on, classifier, steering
+        return on, vector_of(on, training(on, kind, [site])[site], site)
 
 
-def _scored(on: Experiment, classifier: Classifier, steering: Steering, strength: float) -> Row:
+def _scored(on: Experiment, steering: Steering, strength: float) -> Row:
     """How well the classifier tells the half's own texts apart, and its scores of what was written; NaN as None."""
-    part = on.splits.eval
+    learnt = held_out_classifier(on)
     texts = continuations(replace(on, strength=strength), steering, 0, TEXTS)
-    positive, negative = ([getattr(e, side) for e in part.examples] for side in SIDES)
-    quality = classifier.quality(positive, negative, part.clusters)
     scores = {
         which: [
             None if np.isnan(score) else float(score)
-            for score in classifier.scores([getattr(text, which).text for text in texts])
+            for score in learnt.classifier.scores([getattr(text, which).text for text in texts])
         ]
         for which in ("base", "steered")
     }
-    return {**_quality(quality), **scores, "clusters": list(part.clusters[: len(texts)])}
+    return {**_quality(learnt.quality), **scores, "clusters": list(on.splits.eval.clusters[: len(texts)])}
 
 
 def _quality(quality: Quality) -> Row:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,6 +117,7 @@ def test_failures_are_those_of_holms_method() -> None:
                 break
             expected[i] = True
         assert failing([normal(z) for z in zs]) == expected
+        assert failing([replace(normal(z), at=None) for z in zs]) == expected  # the interval of 95 % tells the others
 
 
 def test_five_true_requirements_give_a_no_go_in_at_most_five_per_cent() -> None:

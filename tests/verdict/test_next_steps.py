@@ -246,3 +246,16 @@ def test_a_report_keeps_its_steps() -> None:
     found = steps(Conclusion("go", ()))
     report = build(next_steps=found)
     assert Report.model_validate_json(report.model_dump_json(by_alias=True)).next_steps == found
+
+
+def test_texts_that_leave_a_pass_in_doubt_ask_for_more_while_there_are_more() -> None:
+    """An open figure that may stay open makes no pass inconclusive; more texts are proposed, or none where all were."""
+    requirement = Requirement(TEXTS, Interval(0.3, -0.01, 0.61), 0.0, "above", 40, "log-odds", may_stay_open=True)
+    conclusion = conclude([requirement], [Phrase("not certain")])
+    assert conclusion.decision == "caution"
+    report, settle = build(), requirement.would_settle
+    assert settle is not None
+    few, all_of_them = (report.generated.model_copy(update={"n": n}) for n in (3, report.n_eval))
+    (more,) = [step for step in steps(conclusion, generated=few, stopping=None) if step.code == "more-texts"]
+    assert int(more.values["n"]) == min(settle, report.n_eval)
+    assert "more-texts" not in [step.code for step in steps(conclusion, generated=all_of_them, stopping=None)]

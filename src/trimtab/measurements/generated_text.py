@@ -77,7 +77,7 @@ def generated(on: Experiment, write: Write, looks: Sequence[int], judge: Judge |
     level = 0.95 if len(looks) == 1 else TWO_LOOKS_LEVEL
     learnt: HeldOut | None = None
     try:
-        learnt = _learnt(on)
+        learnt = held_out_classifier(on)
     except InputError as error:
         none = Estimate(reason=Phrase("no classifier: {error}", error=error.message))
         scores = Generated(n=len(texts), auroc=none, shift=none, fell=none)
@@ -107,7 +107,7 @@ def generated(on: Experiment, write: Write, looks: Sequence[int], judge: Judge |
     return Scored(scores, tuple(texts), learnt)
 
 
-def _learnt(on: Experiment) -> HeldOut:
+def held_out_classifier(on: Experiment) -> HeldOut:
     """A classifier of the training answers, with how well it tells the evaluation answers apart."""
     train, evaluation = (
         [[getattr(e, side) for e in part.examples] for side in SIDES] for part in (on.splits.train, on.splits.eval)
