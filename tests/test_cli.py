@@ -21,6 +21,7 @@ from trimtab.behaviors import load
 from trimtab.cli import app
 from trimtab.errors import InputError
 from trimtab.steering import Steering
+from trimtab.threads import compute_with
 
 NAME = re.compile(r"(?<![\w.])[a-z]+_[a-z_]+")  # as identifiers are written
 
@@ -287,11 +288,12 @@ def test_threads_are_as_many_as_asked_for_when_the_model_is_loaded(
         raise InputError(f"loaded with {torch.get_num_threads()} threads")
 
     monkeypatch.setattr("trimtab.models.loading.load", load)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
     before = torch.get_num_threads()
     try:
         code, _, err = run(verb, *VERBS_WITH_A_MODEL[verb], "--threads", 3)
     finally:
-        torch.set_num_threads(before)
+        compute_with(before)
     assert code == 2
     assert "loaded with 3 threads" in err
 

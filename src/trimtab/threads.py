@@ -1,6 +1,8 @@
-"""How threads that compute together wait for each other; knows no torch, which reads it when it is imported."""
+"""How many threads compute and how they wait for each other; imports no torch, which reads it when it is imported."""
 
 import os
+
+_BLAS = "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"  # read when the libraries are loaded
 
 
 def sleep_while_waiting() -> None:
@@ -11,3 +13,20 @@ def sleep_while_waiting() -> None:
     Called before torch is imported, in this process or in those that it starts.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def compute_with(threads: int) -> None:
+    """Compute with so many threads: torch, and the BLAS of NumPy and of SciPy, which each have a pool of their own.
+
+    Two workers on two cores, each with two threads of SciPy's, wait for each other more than they compute.
+
+    Args:
+        threads: at least 1; libraries that are loaded later, and processes that begin later, have as many.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    for library in _BLAS:
+        os.environ[library] = str(threads)
+    threadpool_limits(threads)
+    torch.set_num_threads(threads)

@@ -1,5 +1,6 @@
 """Work shared out among processes: all of it is done, and a killed process is a message, not a wait without end."""
 
+import json
 import os
 import signal
 import subprocess
@@ -64,6 +65,23 @@ def test_every_task_is_done_once_and_told(tmp_path, workers):
     Processes(workers).run(write, files, tmp_path, told, Models())
     assert told.amounts == {"writing": 10}
     assert (os.getpid() in {int(f.read_text()) for f in files}) is (workers == 1)
+
+
+def fit(file: Path, progress: Progress, models: Models) -> None:
+    """Puts down how many threads each library has, SciPy's too, which a task loads when it needs it."""
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    file.write_text(json.dumps({pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}))
+
+
+def test_workers_compute_with_their_share_of_the_threads_whatever_the_library(tmp_path, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)  # each library would take a thread for every core
+    Processes(2).run(fit, [tmp_path / "0", tmp_path / "1"], tmp_path, Silent(), Models())
+    pools = json.loads((tmp_path / "0").read_text())
+    assert sum("blas" in library.lower() for library in pools) >= 2, pools  # NumPy's and SciPy's
+    assert set(pools.values()) == {1}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from trimtab.languages import LANGUAGES, Code, own, spoken
 from trimtab.model_source import ModelSource
 from trimtab.nearest import meant
 from trimtab.storage.atomic import fault, outside_steerings
+from trimtab.threads import compute_with
 
 if TYPE_CHECKING:
     from trimtab.clients.chat import Endpoint
@@ -210,9 +211,7 @@ def _device_map(given: str) -> str | dict[str, int | str]:
 def use_threads(threads: int | None) -> None:
     """Compute with so many threads, shared out where processes are started; None leaves the number to torch."""
     if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
+        compute_with(threads)
 
 
 def model_of(steering: "Steering", model: str | None, revision: str | None) -> tuple[str, str | None]:

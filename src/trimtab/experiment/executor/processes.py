@@ -14,13 +14,11 @@ from pathlib import Path
 from threading import Thread, current_thread, main_thread
 from typing import Final
 
-import torch
-
 from trimtab.errors import TrimtabError
 from trimtab.experiment.executor.work import Models, T, Work, check_workers, threads_each
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.telling import Teller, Told, pass_on
-from trimtab.threads import sleep_while_waiting
+from trimtab.threads import compute_with, sleep_while_waiting
 
 _OFTEN: Final = 0.1  # seconds between two looks at what other processes tell
 
@@ -134,7 +132,7 @@ class _Worker:
 
 
 def _begin(n_threads: int, pipe: Connection, lock: Lock) -> None:
-    torch.set_num_threads(n_threads)
+    compute_with(n_threads)
     _Worker.progress = Teller(_Pipe(pipe, lock))
     Thread(target=_end_with_parent, daemon=True).start()
 

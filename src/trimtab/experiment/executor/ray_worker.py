@@ -15,6 +15,7 @@ from trimtab.errors import TrimtabError
 from trimtab.experiment.executor.folders import Files, News, seen, unpacked
 from trimtab.experiment.executor.work import Models
 from trimtab.experiment.telling import Teller, Told
+from trimtab.threads import compute_with
 from trimtab.version import __version__
 
 _OURS: Final = "trimtab-"
@@ -84,7 +85,7 @@ class Worker:
     """
 
     def __init__(self, threads: int, place: Place, wait: Callable[[Any], object]) -> None:
-        torch.set_num_threads(threads)
+        compute_with(threads)
         self._place, self._wait = place, wait
         self._models = Models()
         self._own: TemporaryDirectory[str] | None = None

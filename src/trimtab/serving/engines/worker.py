@@ -7,8 +7,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import Engine, Request, ScoreRequest, Steerable
 from trimtab.models import load_from
@@ -17,6 +15,7 @@ from trimtab.serving.engines.choice import engine_for
 from trimtab.serving.engines.outbox import Outbox
 from trimtab.serving.engines.process import ModelToServe, Started
 from trimtab.steering import Steering
+from trimtab.threads import compute_with
 
 
 def work(pipe: Connection, model: ModelToServe) -> None:
@@ -28,7 +27,7 @@ def work(pipe: Connection, model: ModelToServe) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one when it has drained
     if model.threads is not None:
-        torch.set_num_threads(model.threads)
+        compute_with(model.threads)
     try:
         asyncio.run(_Worker(pipe).run(model))
     except TrimtabError as error:
