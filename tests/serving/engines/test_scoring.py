@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.serving.engines.asking import PROMPTS, asked, events_of, generated, run_with, text_of, to_serve, turns
+from tests.serving.engines.asking import PROMPTS, asked, events_of, generated, run_with, to_serve, turns
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.interventions import AnswerScore, Condition, Engine, GivenAnswer, RequestSteering, ScoreRequest
+from trimtab.interventions import AnswerScore, Condition, Engine, GivenAnswer, Request, RequestSteering, ScoreRequest
 from trimtab.models import Model, load
 from trimtab.serving.engines.batching import Limits
 from trimtab.serving.engines.one_by_one import OneByOneEngine
@@ -131,20 +131,28 @@ def test_answers_in_flight_are_what_they_would_have_been(tiny: Any, every_kind: 
     model.hf.set_attn_implementation("eager")  # which passes for requests replace
     strength = {"a": 1.0, "b": 0.5}
     wanted = [generated(model, p, steering=steering, strength=strength, max_new_tokens=40) for p in PROMPTS]
-    between: list[int] = []
 
     async def work(engine: Engine) -> list[str]:
+        begun = asyncio.Event()
+
+        async def answer(request: Request) -> str:
+            text = ""
+            async for event in engine.submit(request):
+                text += event.text
+                begun.set()
+            return text
+
         requests = [asked(str(i), p, RequestSteering("s", strength), max_tokens=40) for i, p in enumerate(PROMPTS)]
-        running = [asyncio.ensure_future(events_of(engine, request)) for request in requests]
+        running = [asyncio.ensure_future(answer(request)) for request in requests]
+        await begun.wait()
         n = 0
         while not all(task.done() for task in running):
             n += 1
             await engine.score(ScoreRequest(f"s{n}", TEXTS, RequestSteering("s", {"a": -2.0, "b": 1.0})))
-            between.append(n)
-        return [text_of(task.result()) for task in running]
+        assert n > 0  # scored while answers were on their way
+        return [task.result() for task in running]
 
     assert run_with(make, model, {"s": steering}, work) == wanted
-    assert len(between) > 1
 
 
 def test_a_few_texts_at_a_time_are_scored_and_pairs_stay_together(tiny: Any, every_kind: Any) -> None:
