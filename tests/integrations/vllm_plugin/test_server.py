@@ -4,19 +4,14 @@ import asyncio
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-import torch
 from tests.integrations.vllm_plugin.reference import agree, greedy
-from tests.integrations.vllm_plugin.steerings import write_steerings
 
 import trimtab as tt
 from trimtab.interventions import Event, Request, RequestSteering, Sampling
@@ -26,59 +21,6 @@ from trimtab.texts import Message
 pytestmark = pytest.mark.filterwarnings("ignore")  # vLLM's own
 
 TURNS = [{"role": "user", "content": "How was the film?"}]
-
-
-@pytest.fixture(scope="module")
-def model(wide_folder: Path) -> tt.Model:
-    """The model as this project runs it."""
-    return tt.load(wide_folder, dtype="float32")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the steerings."""
-    return tmp_path_factory.mktemp("steerings")
-
-
-@pytest.fixture(scope="module")
-def steerings(model: tt.Model, folder: Path) -> dict[str, tt.Steering]:
-    """By name; one more was made for another model."""
-    made = write_steerings(folder, model)
-    tt.Steering.from_vector(1, torch.ones(2), "narrow").save(folder / "narrow")
-    return made
-
-
-@pytest.fixture(scope="module")
-def url(require: Any, wide_folder: Path, folder: Path, steerings: Any, tmp_path_factory: Any) -> Iterator[str]:
-    """Of a server of four requests a batch, with a key."""
-    require("vllm", "vllm")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
-    command = [
-        sys.executable, "-m", "trimtab", "vllm", str(wide_folder), "--steerings", str(folder), "--",
-        "--port", str(port), "--dtype", "float32", "--max-model-len", "256", "--max-num-seqs", "4", "--enforce-eager",
-        "--served-model-name", "tiny", "--api-key", "secret",
-    ]  # fmt: skip
-    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1"}
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
-    try:
-        while process.poll() is None and not _answers(port):
-            time.sleep(0.5)
-        assert process.poll() is None, log.read_text()[-5000:]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx2.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200
-    except httpx2.HTTPError:
-        return False
 
 
 def sent(url: str, path: str, body: dict[str, Any] | None = None, key: str = "secret") -> httpx2.Response:
