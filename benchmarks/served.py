@@ -3,15 +3,18 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 
+import httpx2
 import torch
 
 import trimtab as tt
@@ -103,6 +106,80 @@ def started(command: Sequence[str], sign: Callable[[str], str | None]) -> Iterat
         if rest.ident is not None:
             rest.join()
         errors.close()
+
+
+@dataclass
+class Vllm:
+    """`trimtab vllm` as a process group of its own, on a port that stays the same when it is started again.
+
+    Args:
+        python: of an environment that has vLLM.
+        arguments: of `trimtab vllm`.
+        log: takes what it writes.
+    """
+
+    python: str
+    arguments: Sequence[object]
+    log: Path
+    port: int = field(default_factory=lambda: _free_port())
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Of its API."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers.
+
+        Raises:
+            SystemExit: it ended before.
+        """
+        command = [self.python, "-m", "trimtab", "vllm", *map(str, self.arguments), "--port", str(self.port)]
+        environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        with self.log.open("a") as file:
+            self.process = subprocess.Popen(
+                command, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            )
+        while not self._answers():
+            if self.process.poll() is not None:
+                raise SystemExit(f"{' '.join(command)} ended:\n{self.log.read_text()[-5000:]}")
+            time.sleep(0.5)
+
+    def kill(self) -> None:
+        """SIGKILL, to all its processes."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def resident(self) -> float | None:
+        """Memory of all its processes in MB; None while there is none."""
+        if self.process is None or self.process.poll() is not None:
+            return None
+        found = [resident(pid) for pid in _group(self.process.pid)]
+        return sum(one for one in found if one is not None) or None
+
+    def _answers(self) -> bool:
+        try:
+            return httpx2.get(f"http://127.0.0.1:{self.port}/health", timeout=5).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _group(leader: int) -> Iterator[int]:
+    """Processes of a group."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(ProcessLookupError):
+                if os.getpgid(int(folder.name)) == leader:
+                    yield int(folder.name)
 
 
 def trimtab_serve(*arguments: object) -> list[str]:

@@ -15,6 +15,13 @@ own marker; answers under way at the end are finished, and no process is left. M
 second; its slope after two fifths and after three fifths of the requests (the model's process is then one fifth and two
 fifths old, since it was killed) has a 95 % interval from the means of ten blocks.
 
+With --vllm the model runs in `trimtab vllm`, and `trimtab serve --upstream` stands in front of it: the soaked server
+passes requests on, without those that it does not pass on (schemas, functions, explanations), and vLLM with all its
+processes is what is killed and started again at once, as a service manager would.
+
+    .venv/bin/python benchmarks/serving_soak.py --requests 500 --vllm .bench/vllm/bin/python \
+        --json out/bench/vllm_soak.jsonl
+
 The draw of the requests has a seed. Rows are written as they come to --json; a soak that was interrupted begins anew.
 """
 
@@ -27,6 +34,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,8 +44,8 @@ import httpx2
 import numpy as np
 from harness import keep, machine, model_folder, table
 from scipy import stats
-from served import SIZE, Process, our_url, resident, save_steerings, started, trimtab_serve
-from soak_requests import Answer, Case, Planned, Solo, cases, planned
+from served import SIZE, Process, Vllm, our_url, resident, save_steerings, started, trimtab_serve
+from soak_requests import KINDS, UPSTREAM, Answer, Case, Kind, Planned, Solo, cases, planned
 
 import trimtab as tt
 from trimtab.serving.keys import KeyFile
@@ -58,12 +66,14 @@ class Soak:
         args: of the command line.
         attributes: of the steerings by name.
         keys: one for each client, then the operator's.
+        vllm: that the server passes requests on to; None where it runs the model itself.
     """
 
     server: Process
     args: argparse.Namespace
     attributes: dict[str, list[str]]
     keys: list[str]
+    vllm: Vllm | None = None
     solos: dict[Case, Solo] = field(default_factory=dict)
     done: int = 0
     next: int = 0
@@ -77,6 +87,11 @@ class Soak:
         """Who asks with a key."""
         headers = {"authorization": f"Bearer {key}"}
         return httpx2.AsyncClient(base_url=self.server.url, headers=headers, timeout=PATIENCE)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Of requests that are asked."""
+        return tuple(KINDS) if self.vllm is None else UPSTREAM
 
     def row(self, **row: Any) -> None:
         """Write one down."""
@@ -99,7 +114,7 @@ class Soak:
         async with self.client(key) as client:
             while self.next < self.args.requests:
                 self.next += 1
-                one = planned(self.next - 1, list(self.solos), self.args.seed)
+                one = planned(self.next - 1, list(self.solos), self.args.seed, self.kinds)
                 outcome, began = "again", time.monotonic()
                 while outcome == "again":
                     outcome = await self._outcome(client, one)
@@ -183,11 +198,15 @@ class Soak:
         """Kill the model's process once, and note how long the engine is down."""
         while self.done < KILL_AFTER * self.args.requests:
             await asyncio.sleep(0.05)
-        engine = self.server.engine
-        assert engine is not None
         span = [time.monotonic(), float("inf")]
         self.down.append(span)
-        os.kill(engine, signal.SIGKILL)
+        if self.vllm is not None:
+            self.vllm.kill()
+            await asyncio.to_thread(self.vllm.start)
+        else:
+            engine = self.server.engine
+            assert engine is not None
+            os.kill(engine, signal.SIGKILL)
         async with self.client(self.keys[0]) as client:
             await asyncio.sleep(0.5)
             ready = self.server.url.removesuffix("/v1") + "/ready"
@@ -199,8 +218,9 @@ class Soak:
     async def watch(self) -> None:
         """Read the memory of both processes each second, until cancelled."""
         while True:
-            engine = self.server.engine
-            found = {"server": resident(self.server.process.pid), "engine": engine and resident(engine), "pid": engine}
+            engine = self.server.engine if self.vllm is None else None
+            memory = self.vllm.resident() if self.vllm is not None else engine and resident(engine)
+            found = {"server": resident(self.server.process.pid), "engine": memory, "pid": engine}
             self.memory.append({"done": self.done, **found})
             self.row(memory=self.memory[-1])
             await asyncio.sleep(self.args.every)
@@ -217,7 +237,7 @@ class Soak:
         begun = [asyncio.Event() for _ in range(CLIENTS)]
         asking = [asyncio.create_task(one(key, b)) for key, b in zip(self.keys, begun, strict=False)]
         await asyncio.gather(*(b.wait() for b in begun))
-        engine, started_at = self.server.engine, time.monotonic()
+        engine, started_at = self.server.engine if self.vllm is None else None, time.monotonic()
         status = asyncio.get_running_loop().run_in_executor(None, self.server.stop)
         ends = Counter(await asyncio.gather(*asking))
         return {
@@ -294,9 +314,16 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5400, help="after which the soak has failed")
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two looks at the memory")
     parser.add_argument("--threads", type=int, help="of the model")
+    parser.add_argument("--vllm", metavar="PYTHON", help="of an environment with vLLM, which then runs the model")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE", help="JSON lines, written as they come")
     return parser.parse_args()
+
+
+def vllm_options(folder: str, steerings: Path) -> list[object]:
+    """Of `trimtab vllm`, in whose batches every client has a place."""
+    own = ["--dtype", "float32", "--max-model-len", 512, "--max-num-seqs", CLIENTS, "--served-model-name", "soak"]
+    return [folder, "--steerings", steerings, "--", *own]
 
 
 def main() -> None:
@@ -309,11 +336,20 @@ def main() -> None:
         keys = [held.create(f"client-{n}", ["infer"]) for n in range(CLIENTS)]
         keys.append(held.create("operator", ["operate"]))
         attributes = dict(save_steerings(tt.load(folder, dtype="float32"), Path(work) / "steerings", SIZE))
-        options = ["--model", folder, "--dtype", "float32", "--name", "soak", "--keys", held.file]
-        options += ["--steerings", Path(work) / "steerings"]
-        options += [] if args.threads is None else ["--threads", args.threads]
-        with started(trimtab_serve(*options), our_url) as server:
-            result = asyncio.run(Soak(server, args, attributes, keys).run())
+        steerings = Path(work) / "steerings"
+        options: list[object] = ["--keys", held.file, "--steerings", steerings]
+        with ExitStack() as stack:
+            vllm = None
+            if args.vllm is not None:
+                vllm = Vllm(args.vllm, vllm_options(folder, steerings), Path(work) / "vllm.log")
+                stack.callback(vllm.kill)
+                vllm.start()
+                options += ["--upstream", vllm.url, "--tokenizer", folder]
+            else:
+                options += ["--model", folder, "--dtype", "float32", "--name", "soak"]
+                options += [] if args.threads is None else ["--threads", args.threads]
+            server = stack.enter_context(started(trimtab_serve(*options), our_url))
+            result = asyncio.run(Soak(server, args, attributes, keys, vllm).run())
     keep({"result": result}, args.json)
     rows = [(what, n) for name in ("outcomes", "refusals") for what, n in sorted(result[name].items())]
     print(table(["outcome", "requests"], rows))

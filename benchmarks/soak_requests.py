@@ -15,6 +15,8 @@ Kind = Literal["chat", "completion", "schema", "tool", "compare", "explain"]
 KINDS: Final[Mapping[Kind, float]] = {
     "chat": 0.35, "completion": 0.25, "schema": 0.1, "tool": 0.1, "compare": 0.1, "explain": 0.1,
 }  # fmt: skip
+UPSTREAM: Final[tuple[Kind, ...]] = ("chat", "completion", "compare")
+"""Kinds that `trimtab serve --upstream` passes on to vLLM."""
 LEAVING: Final = 0.1  # share of the requests whose client goes before the end
 
 
@@ -220,10 +222,10 @@ def cases(attributes: Mapping[str, Sequence[str]], n: int, seed: int) -> list[Ca
     return list(found)
 
 
-def planned(i: int, known: Sequence[Case], seed: int) -> Planned:
-    """The soak's request number `i`."""
+def planned(i: int, known: Sequence[Case], seed: int, kinds: Sequence[Kind] = tuple(KINDS)) -> Planned:
+    """The soak's request number `i`, of one of these kinds."""
     rng = random.Random(seed * 1_000_003 + i)
-    kind: Kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+    kind = rng.choices(kinds, [KINDS[one] for one in kinds])[0]
     fits = [
         case
         for case in known
