@@ -11,7 +11,9 @@ from trimtab.models.plan import Batch as Batch
 from trimtab.models.plan import Plan as Plan
 from trimtab.models.plan import Steer as Steer
 from trimtab.models.plan import Trace as Trace
+from trimtab.models.plan import in_part as in_part
 from trimtab.models.plan import in_scope as in_scope
+from trimtab.models.plan import in_window as in_window
 from trimtab.models.plan import steer as steer
 from trimtab.models.scoring import AnswerScores as AnswerScores
 from trimtab.models.text import Encoded as Encoded

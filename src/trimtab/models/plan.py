@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -114,8 +114,38 @@ class Batch:
         return (self.position - self.prompt_len[:, None] + 1)[self.predicts_answer]
 
 
+def in_window(relative: Any, low: Any, high: Any) -> Any:
+    """Whether a scope's window holds a token: numbers, or tensors of them.
+
+    Args:
+        relative: `position - prompt_len`.
+        low, high: the window, its end not among them.
+
+    Example:
+        >>> from trimtab.models import in_window
+        >>> in_window(3, 0, 9)
+        True
+    """
+    return (relative >= low) & (relative < high)
+
+
+def in_part(part: Any, thinking: Any) -> Any:
+    """Whether a scope takes a token inside or outside of the thinking part: numbers, or tensors of them.
+
+    Args:
+        part: 1 for tokens behind which a thinking part is open, 0 for the others, -1 for both.
+        thinking: whether one is open.
+
+    Example:
+        >>> from trimtab.models import in_part
+        >>> in_part(-1, True), in_part(0, True)
+        (True, False)
+    """
+    return (part < 0) | (thinking == (part > 0))
+
+
 def in_scope(batch: Batch, window: Tensor, part: Tensor | None = None) -> Tensor:
-    """`[B, T]` bool: the tokens that a scope selects. The only place that decides it.
+    """`[B, T]` bool: the tokens that a scope selects, by `in_window` and `in_part`, which alone decide it.
 
     Args:
         batch: the rows.
@@ -134,12 +164,13 @@ def in_scope(batch: Batch, window: Tensor, part: Tensor | None = None) -> Tensor
         [[False, False, True], [False, True, False]]
     """
     relative = batch.position - batch.prompt_len[:, None]
-    selected = batch.real & (relative >= window[:, :1]) & (relative < window[:, 1:])
+    selected: Tensor = batch.real & in_window(relative, window[:, :1], window[:, 1:])
     if part is None:
         return selected
     if batch.thinking is None:
         raise PlanError("the scopes thinking and answer need a batch that says what is thinking")
-    return selected & ((part < 0) | (batch.thinking == (part > 0)))
+    of_part: Tensor = in_part(part, batch.thinking)
+    return selected & of_part
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from trimtab.integrations.vllm.setup import Setup
 from trimtab.integrations.vllm.workers import stored
 from trimtab.steering.edits import StoredEdit
 
+CPU = torch.device("cpu")
 WIDTH = 8
 WARM = tt.Steering({1: edits(WIDTH)["additive"], "mlp:0": edits(WIDTH)["gated"]}, {"warm": 1.0})
 
@@ -66,6 +67,28 @@ def test_a_pass_edits_each_requests_tokens_in_scope_and_leaves_all_others_bit_eq
         assert not rest[list(chosen)].any()
 
 
+@pytest.mark.parametrize("with_residual", [True, False])
+@pytest.mark.parametrize("kind", edits(WIDTH))
+def test_a_pass_whose_tokens_are_all_edited_leaves_the_padding_bit_equal(kind: str, with_residual: bool) -> None:
+    edit: StoredEdit = edits(WIDTH)[kind]
+    steered = SteeredRequests({"s": tt.Steering({1: edit}, {"x": 1.0})}.__getitem__)
+    for id, strength in (("a", 2.0), ("b", -1.0)):
+        steered.add(id, {"trimtab": {"artifact": "s", "strength": {"x": strength}, "scope": "all"}}, prompt_len=4)
+    generator = torch.Generator().manual_seed(0)
+    hidden, residual = (torch.randn(6, WIDTH, generator=generator) for _ in range(2))  # 2 tokens of padding behind
+    whole = hidden + residual if with_residual else hidden
+    strengths = torch.tensor([[2.0], [2.0], [2.0], [-1.0]])
+    wanted = torch.cat([edit(whole[i][None, None], strengths[i][None])[0] for i in range(4)])
+    own, rest = hidden.clone(), residual.clone() if with_residual else None
+    with running(steered.begin([("a", 0, 3), ("b", 7, 1)])):
+        edit_in_place(own, rest, "1")
+    torch.testing.assert_close(own[:4], wanted, rtol=0, atol=1e-5)
+    assert torch.equal(own[4:], hidden[4:])
+    if rest is not None:
+        assert not rest[:4].any()
+        assert torch.equal(rest[4:], residual[4:])
+
+
 def test_the_table_of_requests_frees_itself() -> None:
     steered = requests()
     for i in range(100):
@@ -82,8 +105,12 @@ def test_a_request_that_was_given_up_is_run_again_from_its_first_token() -> None
     steered = requests()
     steered.add("a", told(scope="generated"), prompt_len=3)
     first, decoding, again = (steered.begin([("a", start, n)]) for start, n in ((0, 3), (3, 1), (0, 5)))
-    places = [edits.tokens(tt.Site(1)).tolist() for edits in (first, decoding, again)]
-    assert places == [[2], [0], [2, 3, 4]]
+    assert first is not None
+    assert decoding is not None
+    assert again is not None
+    assert decoding.tokens(tt.Site(1), CPU) is None  # all that there are
+    places = [edits.tokens(tt.Site(1), CPU).tolist() for edits in (first, again)]
+    assert places == [[2], [2, 3, 4]]
 
 
 def test_an_edit_that_never_ran_is_an_error() -> None:

@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, Final
 
-import torch
 from torch import Tensor
 
 from trimtab.interventions import RequestSteering, Site, Steerable
@@ -64,8 +63,7 @@ class SteeredRequests:
         rows = [self._rows.get(id) for id, _, _ in order]
         if not any(rows):
             return None
-        position = torch.cat([torch.arange(start, start + n) for _, start, n in order])
-        return PackedPass(rows, [n for _, _, n in order], position, measured=False)
+        return PackedPass(rows, [start for _, start, _ in order], [n for _, _, n in order], measured=False)
 
 
 _running: ContextVar[PackedPass | None] = ContextVar("trimtab_vllm_pass", default=None)
@@ -133,7 +131,14 @@ def edit_in_place(hidden: Tensor, residual: Tensor | None, site: str) -> None:
     place = _site(site)
     if place not in edits.sites:
         return
-    tokens = edits.tokens(place).to(hidden.device)
+    tokens = edits.tokens(place, hidden.device)
+    if tokens is None:  # all of them, in front of what the batch is filled up with
+        hidden = hidden[: edits.n_tokens]
+        residual = None if residual is None else residual[: edits.n_tokens]
+        hidden.copy_(edits.edit(place, hidden if residual is None else hidden + residual))
+        if residual is not None:
+            residual.zero_()
+        return
     before = hidden[tokens] if residual is None else hidden[tokens] + residual[tokens]
     hidden.index_copy_(0, tokens, edits.edit(place, before))
     if residual is not None:

@@ -8,7 +8,8 @@ no hooks at its sites.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from trimtab.errors import InertSteeringError, PlanError
 from trimtab.interventions import Edit, Site
-from trimtab.models import Batch, in_scope
+from trimtab.models import in_part, in_window
 from trimtab.models.blocks import Anatomy, first_tensor
 from trimtab.serving.engines.edit_records import EditRecord, Measures, gates_of
 from trimtab.serving.engines.packed_steering import PackedSteering
@@ -111,7 +112,9 @@ class _PackedPasses:
         lengths = [n for _, n in layout.order]
         if sum(lengths) != len(layout.position):
             raise PlanError(f"a packed pass of {len(layout.position)} tokens came with requests {list(layout.order)}")
-        self._now = PackedPass(rows, lengths, layout.position.cpu(), layout.ids)
+        position = layout.position.tolist()
+        starts = [position[end - n] for n, end in zip(lengths, accumulate(lengths), strict=True)]
+        self._now = PackedPass(rows, starts, lengths, layout.ids)
         for site in self._now.sites:
             self._handles.append(self._anatomy.module(site).register_forward_hook(_hook(self._now, site)))
 
@@ -152,9 +155,10 @@ class _Group:
         if self.rows[0].error is not None:
             return before
         try:
-            edit, strength = self.edits[site], self.strength.to(before.device)
-            h = before.view(len(strength), -1, before.shape[1])
-            after = edit(h, strength).to(before.dtype).view_as(before)
+            edit = self.edits[site]
+            self.strength = self.strength.to(before.device)
+            h = before.view(len(self.strength), -1, before.shape[1])
+            after = edit(h, self.strength).to(before.dtype).view_as(before)
             for column, gate in gates_of(edit, before).items() if self.measured else ():
                 self.gates.setdefault(column, []).append(gate)
         except Exception as error:  # of any kind, since edits may be a user's own: it ends only who asked for it
@@ -173,55 +177,54 @@ class PackedPass:
 
     Args:
         rows: of the requests in the order of the tokens, those with a steering.
+        starts: of each request, the position of its first token here; the others follow it.
         lengths: tokens of each request.
-        position: `[N]` of each token in its request.
         ids: `[N]` the tokens; None where no scope goes by the model's thinking.
         measured: whether what the edits did is kept in the rows' records.
+
+    Attributes:
+        n_tokens: of all requests.
     """
 
     def __init__(
         self,
         rows: Sequence[PackedSteering | None],
+        starts: Sequence[int],
         lengths: Sequence[int],
-        position: Tensor,
         ids: Tensor | None = None,
         *,
         measured: bool = True,
     ) -> None:
-        selected = _selected(rows, lengths, position, ids)
-        self._measured = measured
-        positions = position.tolist()
+        selected = _selected(rows, starts, lengths, ids)
+        self._measured, self.n_tokens = measured, len(selected)
         self._records: list[tuple[PackedSteering, int, list[bool], _Group | None, int]] = []
-        members: dict[int, list[tuple[PackedSteering, int, int]]] = {}
-        start = 0
-        for row, n in zip(rows, lengths, strict=True):
+        members: dict[int, list[tuple[PackedSteering, int, int, list[bool]]]] = {}
+        place = 0
+        for row, start, n in zip(rows, starts, lengths, strict=True):
             if row is not None:
-                if row.steer.active and row.error is None and any(selected[start : start + n]):
-                    members.setdefault(id(row.steer.edits), []).append((row, start, n))
+                own = selected[place : place + n]
+                if row.steer.active and row.error is None and any(own):
+                    members.setdefault(id(row.steer.edits), []).append((row, place, start, own))
                 else:
-                    self._records.append((row, positions[start], selected[start : start + n], None, 0))
-            start += n
+                    self._records.append((row, start, own, None, 0))
+            place += n
         tokens: list[int] = []
-        self._groups = [self._group(some, selected, positions, tokens) for some in members.values()]
+        self._groups = [self._group(some, tokens) for some in members.values()]
         self._tokens = torch.tensor(tokens, dtype=torch.int64)  # [n] places of the edited tokens in the packed row
-        self._touched = torch.zeros(len(tokens), dtype=torch.bool)
-        self._ratio = torch.zeros(len(tokens))
+        if measured:
+            self._touched = torch.zeros(len(tokens), dtype=torch.bool)
+            self._ratio = torch.zeros(len(tokens))
         self.sites = sorted({site for group in self._groups for site in group.edits})
 
-    def _group(
-        self,
-        some: list[tuple[PackedSteering, int, int]],
-        selected: list[bool],
-        positions: list[int],
-        tokens: list[int],
-    ) -> _Group:
+    def _group(self, some: list[tuple[PackedSteering, int, int, list[bool]]], tokens: list[int]) -> _Group:
         """The requests of some edits; the places of their tokens go to `tokens`."""
-        first, strengths = len(tokens), [row.strength for row, _, _ in some]
-        group = _Group([row for row, _, _ in some], slice(first, first), torch.tensor(strengths[:1]), self._measured)
+        first, strengths = len(tokens), [row.strength for row, _, _, _ in some]
+        rows = [row for row, _, _, _ in some]
+        group = _Group(rows, slice(first, first), rows[0].steer.strength, self._measured)
         per_token: list[tuple[float, ...]] = []
-        for row, start, n in some:
-            own = [t for t in range(start, start + n) if selected[t]]
-            self._records.append((row, positions[start], selected[start : start + n], group, len(tokens) - first))
+        for row, place, start, selected in some:
+            own = [t for t, chosen in enumerate(selected, place) if chosen]
+            self._records.append((row, start, selected, group, len(tokens) - first))
             tokens += own
             per_token += [row.strength] * len(own)
         group.own = slice(first, len(tokens))
@@ -236,19 +239,28 @@ class PackedPass:
 
     def edited(self, site: Site, h: Tensor) -> Tensor:
         """`[1, N, d_model]` with each group's tokens edited by its own edit at the site."""
-        tokens = self.tokens(site).to(h.device)
+        tokens = self.tokens(site, h.device)
+        if tokens is None:
+            return self.edit(site, h[0])[None]
         return h.index_copy(1, tokens, self.edit(site, h[0, tokens])[None])
 
-    def tokens(self, site: Site) -> Tensor:
-        """`[n]` places in the packed row of the tokens that are edited at a site."""
+    def tokens(self, site: Site, device: torch.device) -> Tensor | None:
+        """`[n]` places in the packed row of the tokens that are edited at a site; None for all, in their order."""
+        here = self._here(site)
+        if here == self._groups[:1] and here[0].own == slice(0, self.n_tokens):
+            return None
+        self._tokens = self._tokens.to(device)
         places = self._places(site)
-        return self._tokens if places is None else self._tokens[places]
+        return self._tokens if places is None else self._tokens[places.to(device)]
 
     def edit(self, site: Site, before: Tensor) -> Tensor:
         """`[n, d_model]` activations of these tokens at the site, edited."""
         here = self._here(site)
-        parts = before.split([group.own.stop - group.own.start for group in here])  # type: ignore[no-untyped-call]
-        after = torch.cat([group.edited(site, part) for group, part in zip(here, parts, strict=True)])
+        if len(here) == 1:
+            after = here[0].edited(site, before)
+        else:
+            parts = before.split([group.own.stop - group.own.start for group in here])  # type: ignore[no-untyped-call]
+            after = torch.cat([group.edited(site, part) for group, part in zip(here, parts, strict=True)])
         if self._measured:
             self._measure(before, after, self._places(site))
         return after
@@ -305,30 +317,24 @@ class PackedPass:
 
 
 def _selected(
-    rows: Sequence[PackedSteering | None], lengths: Sequence[int], position: Tensor, ids: Tensor | None
+    rows: Sequence[PackedSteering | None], starts: Sequence[int], lengths: Sequence[int], ids: Tensor | None
 ) -> list[bool]:
-    """For each token of a pass whether it is in its request's scope: a row of one token each for `in_scope`."""
-    owner = torch.arange(len(rows)).repeat_interleave(torch.tensor(lengths))  # [N] request of a token
-    prompt_len = torch.tensor([0 if row is None else row.prompt_len for row in rows])[owner]
-    window = torch.tensor([(0, 0) if row is None else row.window for row in rows])[owner]  # [N, 2]; (0, 0) is nothing
-    real = torch.ones(len(position), 1, dtype=torch.bool)
-    batch, part = Batch(position[:, None], real, position[:, None], prompt_len), None
+    """For each token of a pass whether it is in its request's scope; numbers, which for few tokens beat tensors."""
+    tokens = None
     if any(row is not None and row.marks is not None for row in rows):
         if ids is None:
             raise PlanError("a scope that goes by the model's thinking needs the tokens of the pass")
-        part = torch.tensor([-1 if row is None else row.part for row in rows])[owner, None]  # [N, 1]
-        batch = replace(batch, thinking=_thinking(rows, lengths, position.tolist(), ids.tolist()))
-    chosen: list[bool] = in_scope(batch, window, part)[:, 0].tolist()
+        tokens = ids.tolist()
+    chosen: list[bool] = []
+    for row, start, n in zip(rows, starts, lengths, strict=True):
+        if row is None:
+            chosen += [False] * n
+            continue
+        (low, high), first = row.window, start - row.prompt_len
+        own = [in_window(relative, low, high) for relative in range(first, first + n)]
+        if tokens is not None:
+            place = len(chosen)
+            thinking = row.thinking(start, tokens[place : place + n])
+            own = [one and in_part(row.part, inside) for one, inside in zip(own, thinking, strict=True)]
+        chosen += own
     return chosen
-
-
-def _thinking(
-    rows: Sequence[PackedSteering | None], lengths: Sequence[int], positions: Sequence[int], ids: Sequence[int]
-) -> Tensor:
-    """`[N, 1]` bool, behind which tokens a thinking part is open."""
-    inside: list[bool] = []
-    for row, n in zip(rows, lengths, strict=True):
-        start = len(inside)
-        own = [False] * n if row is None else row.thinking(positions[start], ids[start : start + n])
-        inside += own
-    return torch.tensor(inside)[:, None]

@@ -60,7 +60,8 @@ class StoredEdit(ABC):
     @property
     def width(self) -> int:
         """d_model."""
-        return self.tensors[self.directions_in[0]].shape[-1]
+        directions: Tensor = getattr(self, self.directions_in[0])
+        return directions.shape[-1]
 
     @property
     def is_odd(self) -> bool:
