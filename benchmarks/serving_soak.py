@@ -16,8 +16,8 @@ second; its slope after two fifths and after three fifths of the requests (the m
 fifths old, since it was killed) has a 95 % interval from the means of ten blocks.
 
 With --vllm the model runs in `trimtab vllm`, and `trimtab serve --upstream` stands in front of it: the soaked server
-passes requests on, without those that it does not pass on (schemas, functions, explanations), and vLLM with all its
-processes is what is killed and started again at once, as a service manager would.
+passes requests on, without explanations, which vLLM does not give, and vLLM with all its processes is what is killed
+and started again at once, as a service manager would.
 
     .venv/bin/python benchmarks/serving_soak.py --requests 500 --vllm .bench/vllm/bin/python \
         --json out/bench/vllm_soak.jsonl

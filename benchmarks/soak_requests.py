@@ -15,7 +15,7 @@ Kind = Literal["chat", "completion", "schema", "tool", "compare", "explain"]
 KINDS: Final[Mapping[Kind, float]] = {
     "chat": 0.35, "completion": 0.25, "schema": 0.1, "tool": 0.1, "compare": 0.1, "explain": 0.1,
 }  # fmt: skip
-UPSTREAM: Final[tuple[Kind, ...]] = ("chat", "completion", "compare")
+UPSTREAM: Final[tuple[Kind, ...]] = ("chat", "completion", "schema", "tool", "compare")
 """Kinds that `trimtab serve --upstream` passes on to vLLM."""
 LEAVING: Final = 0.1  # share of the requests whose client goes before the end
 

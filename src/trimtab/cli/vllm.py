@@ -5,13 +5,17 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
 
 from trimtab.cli import completion
 from trimtab.errors import InputError
+
+_HELD: Final = "--structured-outputs-config"
+# vLLM's: which library holds answers to grammars. Its first choice lets a model write blanks without end inside of
+# JSON; llguidance, which `trimtab serve` has too, allows those alone that `trimtab serve --upstream` asks for.
 
 
 def vllm(
@@ -45,7 +49,8 @@ def vllm(
 
     where, name = located(model)
     named = [] if "--served-model-name" in context.args else ["--served-model-name", name]
-    _start(where, _config(where, steerings, allow_mismatch, compare_weights), [*named, *context.args])
+    held = [] if any(word.startswith(_HELD) for word in context.args) else [_HELD, '{"backend": "guidance"}']
+    _start(where, _config(where, steerings, allow_mismatch, compare_weights), [*held, *named, *context.args])
 
 
 def _config(model: str, steerings: Path, allow_mismatch: bool, compare: bool) -> str:

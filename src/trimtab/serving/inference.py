@@ -107,7 +107,11 @@ def _renamed(error: TrimtabError, asked: ChatRequest | CompletionRequest) -> Tri
     """What the engine says of a grammar is about the field that it was made from."""
     if error.field != "grammar" or not isinstance(asked, ChatRequest):
         return error
-    return type(error)(str(error), code=error.code, field="tools" if may_call(asked) else "response_format")
+    if asked.structured_outputs is not None:
+        field = "structured_outputs.grammar"
+    else:
+        field = "tools" if may_call(asked) else "response_format"
+    return type(error)(str(error), code=error.code, field=field)
 
 
 async def _with_errors(

@@ -84,6 +84,40 @@ def test_openais_client_gets_the_same_greedy_text_from_both_engines(
         assert applied[0]["selected"] == applied[1]["selected"]
 
 
+@pytest.fixture(scope="module")
+def front(url: str, folder: Path, steerings: Any) -> Iterator[str]:
+    """Of `trimtab serve` in front of vLLM."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("VLLM_KEY", "secret")
+    options = ["--upstream", f"{url}/v1", "--upstream-key-env", "VLLM_KEY", "--steerings", folder, "--no-auth"]
+    with serving(*options) as server:
+        yield server.url
+    patch.undo()
+
+
+SCHEMA = {
+    "type": "object", "properties": {"ticket": {"const": "r-7"}, "ok": {"type": "boolean"}},
+    "required": ["ticket", "ok"], "additionalProperties": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ask", [None, {"name": "additive"}])
+def test_json_and_calls_of_functions_come_from_vllm_as_asked_for(front: str, ask: dict[str, Any] | None) -> None:
+    from openai import OpenAI
+
+    form: Any = {"type": "json_schema", "json_schema": {"name": "ticket", "schema": SCHEMA}}
+    tools: Any = [{"type": "function", "function": {"name": "close", "parameters": SCHEMA}}]
+    given: Any = {"model": "tiny", "messages": TURNS, "temperature": 0, "max_tokens": 150}
+    given["extra_body"] = {} if ask is None else {"steering": ask}
+    with OpenAI(base_url=front, api_key="none", max_retries=0, timeout=120) as client:
+        written = client.chat.completions.create(**given, response_format=form)
+        called = client.chat.completions.create(**given, tools=tools, tool_choice="required")
+    assert json.loads(written.choices[0].message.content)["ticket"] == "r-7"
+    (call,) = called.choices[0].message.tool_calls
+    assert (call.function.name, json.loads(call.function.arguments)["ticket"]) == ("close", "r-7")
+    assert called.choices[0].finish_reason == "tool_calls"
+
+
 def test_a_release_in_front_of_vllm_is_taken_back_by_its_guardrail(
     url: str, steerings: dict[str, tt.Steering], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,13 +40,16 @@ def test_it_becomes_vllms_server_with_the_plugin_named_and_the_weights_known(
     assert Setup.of(json.loads(config)) == Setup(tmp_path, facts=tt.load(tiny_folder).facts)
     assert command[1:5] == ["-m", "vllm.entrypoints.openai.api_server", "--model", str(tiny_folder)]
     assert command[-6:] == ["--served-model-name", tiny_folder.name, "--port", "9", "--dtype", "float32"]
+    assert command[-8:-6] == ["--structured-outputs-config", '{"backend": "guidance"}']
 
 
 def test_weights_need_not_be_compared(run: Run, started: list[Any], tmp_path: Path) -> None:
     given = ("vllm", "org/large", "--steerings", tmp_path, "--no-compare-weights", "--allow-mismatch", "--")
-    assert run(*given, "--served-model-name", "mine")[0] == 0
+    own = ("--structured-outputs-config.backend", "xgrammar", "--served-model-name", "mine")
+    assert run(*given, *own)[0] == 0
     command = started[0][0]
-    assert command[-2:] == ["--served-model-name", "mine"]
+    assert tuple(command[-4:]) == own
+    assert sum("structured" in word for word in command) == 1
     assert command.count("--served-model-name") == 1
     config = command[command.index("--additional-config") + 1]
     assert Setup.of(json.loads(config)) == Setup(tmp_path, allow_mismatch=True)

@@ -312,11 +312,29 @@ def test_urls_that_will_not_do_are_refused(urls: list[str], key: str) -> None:
         Upstreams(urls, key)
 
 
+@pytest.mark.parametrize(
+    ("grammar", "lark"),
+    [
+        ({"json_schema": {"type": "object"}}, 'start: %json {"type": "object"}'),
+        ({"lark_grammar": 'start: "a"'}, 'start: "a"'),
+    ],
+)
+def test_grammars_are_passed_on_in_lark(grammar: dict[str, Any], lark: str) -> None:
+    with vllm_like(lambda body, _: answer(body)) as server:
+        events([server.url], request(grammar=json.dumps({"grammars": [grammar]})))
+        events([server.url], request())
+    held, free = server.asked
+    more = {name: value for name, value in held.items() if name not in free}
+    assert more == {"structured_outputs": {"grammar": lark}}
+
+
 def test_what_cannot_be_passed_on_is_refused_by_name() -> None:
     with vllm_like(lambda body, _: answer(body)) as server:
-        with pytest.raises(InputError, match="grammar") as refused:
-            events([server.url], request(grammar="{}"))
-        assert refused.value.field == "grammar"
+        for grammar in ("{}", "no", '{"grammars": [{}]}', '{"grammars": [{"lark_grammar": ""}, {"lark_grammar": ""}]}'):
+            with pytest.raises(InputError, match="grammar") as refused:
+                events([server.url], request(grammar=grammar))
+            assert refused.value.field == "grammar"
+        assert server.asked == []
 
         async def score(engine: UpstreamEngine) -> None:
             await engine.score(ScoreRequest("s", (Rendered("", "a", "b"),), STEERING))

@@ -92,6 +92,8 @@ JSON = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "
         ({"response_format": {"type": "json_object"}, "tools": None}, '{"any": [1, null]}', True),
         ({"response_format": {"type": "json_object"}, "tools": None}, "[1]", False),
         ({"response_format": {"type": "json_object"}, "tools": None}, '{ "spaces": 1}', False),
+        ({"structured_outputs": {"grammar": 'start: "yes" | "no"'}, "tools": None}, "no", True),
+        ({"structured_outputs": {"grammar": 'start: "yes" | "no"'}, "tools": None}, "maybe", False),
     ],
 )
 def test_an_answer_is_what_was_asked_for(fields: dict[str, Any], text: str, fits: bool) -> None:
@@ -106,6 +108,11 @@ def test_functions_that_may_not_be_called_ask_for_no_grammar() -> None:
     ("fields", "field"),
     [
         ({"tool_choice": "auto", "tools": None}, "tool_choice"),
+        ({"structured_outputs": {"grammar": 'start: "a"'}}, "structured_outputs"),
+        (
+            {"structured_outputs": {"grammar": 'start: "a"'}, "response_format": JSON, "tools": None},
+            "structured_outputs",
+        ),
         ({"parallel_tool_calls": False, "tools": None}, "parallel_tool_calls"),
         ({"tool_choice": {"type": "function", "function": {"name": "sub"}}}, "tool_choice"),
         ({"tools": [TOOLS[1], TOOLS[1]]}, "tools"),

@@ -34,12 +34,6 @@ def body_of(request: Request, model: str, steering: str | None, logprobs: bool =
         InputError: it asks for what cannot be passed on.
     """
     drawn = request.sampling
-    if drawn.grammar is not None:
-        raise InputError(
-            "an answer that must follow a grammar cannot be passed on to an upstream server; leave it out",
-            code="unsupported",
-            field="grammar",
-        )
     body: dict[str, Any] = {
         "model": model,
         "stream": True,
@@ -57,6 +51,8 @@ def body_of(request: Request, model: str, steering: str | None, logprobs: bool =
         body["seed"] = drawn.seed
     if drawn.stop:
         body["stop"] = list(drawn.stop)
+    if drawn.grammar is not None:
+        body |= _held(drawn.grammar)
     if drawn.logit_bias:
         body["logit_bias"] = {str(token): bias for token, bias in drawn.logit_bias.items()}
     chat = path_of(request) == CHAT
@@ -72,6 +68,24 @@ def body_of(request: Request, model: str, steering: str | None, logprobs: bool =
         asked = {"name": steering, "strength": dict(request.steering.strength), "scope": request.steering.scope}
         body["steering"] = {**asked, "explain": True} if request.explain else asked
     return body
+
+
+def _held(grammar: str) -> dict[str, Any]:
+    """The field by which vLLM and `trimtab serve` hold an answer to a grammar, in Lark.
+
+    Raises:
+        InputError: it is neither a schema nor in Lark.
+    """
+    try:
+        (one,) = json.loads(grammar)["grammars"]
+        lark = f"start: %json {json.dumps(one['json_schema'])}" if "json_schema" in one else one["lark_grammar"]
+        return {"structured_outputs": {"grammar": lark}}
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(
+            "this grammar cannot be passed on to an upstream server: it must be one JSON schema, or one in Lark",
+            code="unsupported",
+            field="grammar",
+        ) from error
 
 
 @dataclass

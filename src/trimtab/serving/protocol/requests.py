@@ -210,14 +210,28 @@ class ToolChoice(Asked):
     function: FunctionChoice
 
 
+class StructuredOutputs(Asked):
+    """What holds an answer, as vLLM has it.
+
+    Args:
+        grammar: in the Lark syntax of llguidance.
+    """
+
+    grammar: Annotated[Text, Field(min_length=1)]
+
+
 class ChatRequest(Generation):
-    """The body of `POST /v1/chat/completions`; an answer calls one function at most."""
+    """The body of `POST /v1/chat/completions`; an answer calls one function at most.
+
+    `structured_outputs` holds the answer to a grammar, as vLLM has it: for servers in front of this one.
+    """
 
     messages: Annotated[list[Turn], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: Annotated[PlainText | JsonObject | JsonBySchema, Field(discriminator="type")] | None = None
+    structured_outputs: StructuredOutputs | None = None
     tools: Annotated[list[Tool], Field(min_length=1, max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: Literal[False] | None = None

@@ -49,7 +49,8 @@ def grammar_of(asked: ChatRequest) -> str | None:
     """What an answer must be, as a grammar of llguidance in JSON; None for any text.
 
     Raises:
-        InputError: a choice without functions, or of one that is not among them; two of one name.
+        InputError: a choice without functions, or of one that is not among them; two of one name; a
+            grammar beside them.
     """
     form = asked.response_format
     schema: dict[str, Any] | None = None
@@ -58,6 +59,14 @@ def grammar_of(asked: ChatRequest) -> str | None:
     elif isinstance(form, JsonBySchema):
         schema = form.json_schema.definition
     functions = _callable(asked)
+    if asked.structured_outputs is not None:
+        if functions or schema is not None:
+            raise InputError(
+                "structured_outputs holds the whole answer; leave out response_format and tools",
+                code="conflicting-arguments",
+                field="structured_outputs",
+            )
+        return json.dumps({"grammars": [{"lark_grammar": asked.structured_outputs.grammar}]})
     if functions:
         free = not (asked.tool_choice == "required" or isinstance(asked.tool_choice, ToolChoice))
         return json.dumps({"grammars": [{"lark_grammar": "\n".join(_lark(functions, schema, free))}]})
