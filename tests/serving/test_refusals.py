@@ -189,13 +189,17 @@ def test_without_a_vocabulary_texts_and_log_probabilities_are_refused_by_name(ma
     assert sent(server, "POST", TEXT, json={"model": "tiny", "prompt": [104]}).json()["choices"][0]["text"] == "h"
 
 
-def test_a_schema_that_makes_no_grammar_is_told_by_the_field_that_holds_it(server: Server) -> None:
+def test_what_makes_no_grammar_is_told_by_the_field_that_holds_it(server: Server) -> None:
     schema = {"type": "banana"}
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
     tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
     for stream in (False, True):
         assert refused(server, 400, response_format=form, stream=stream)["param"] == "response_format"
         assert refused(server, 400, tools=[tool], stream=stream)["param"] == "tools"
+        wrong = {"grammar": "start: banana"}
+        assert refused(server, 400, structured_outputs=wrong, stream=stream)["param"] == "structured_outputs.grammar"
+        beside = {"structured_outputs": {"grammar": 'start: "a"'}, "response_format": {"type": "json_object"}}
+        assert refused(server, 400, **beside, stream=stream)["param"] == "structured_outputs"
 
 
 # --- limits ---
