@@ -242,7 +242,7 @@ class Soak:
         ends = Counter(await asyncio.gather(*asking))
         return {
             "answers": dict(ends), "status": await status, "seconds": round(time.monotonic() - started_at, 1),
-            "engine left": engine is not None and Path(f"/proc/{engine}").exists(),
+            "engine left": None if engine is None else Path(f"/proc/{engine}").exists(),  # None where vLLM stays
         }  # fmt: skip
 
     async def run(self) -> Row:

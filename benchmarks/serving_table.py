@@ -122,8 +122,8 @@ def soak(result: Row) -> Iterator[str]:
         + "\n"
     )
     ends = ", ".join(f"{n} {what}" for what, n in stop["answers"].items())
-    left = "the model's process was left" if stop["engine left"] else "no process was left"
-    how = f"ended after {stop['seconds']} s with status {stop['status']}, {left}"
+    left = {None: "", True: ", the model's process was left", False: ", no process was left"}[stop["engine left"]]
+    how = f"ended after {stop['seconds']} s with status {stop['status']}{left}"
     yield f"Told to stop with answers under way: {ends}; {how}.\n"
 
 

@@ -90,7 +90,8 @@ def section(row: Row) -> Iterator[str]:
         lines.append((kind, f"{median(vllm):.0f}", f"{median(serve):.0f}", ratio(vllm, serve)))
     settings = row["settings"]
     yield "## vLLM over the transformers engine, at 16 clients\n"
-    yield "`.venv/bin/python benchmarks/vllm_clients.py --vllm .bench/vllm/bin/python`\n"
+    command = "benchmarks/vllm_clients.py --vllm .bench/vllm/bin/python"
+    yield f"`.venv/bin/python {command} --rounds {settings['rounds']}`\n"
     yield (
         f"{row['machine']}. `trimtab vllm` and `trimtab serve` over HTTP, {settings['model']} in {settings['dtype']}, "
         f"16 greedy completions of {TOKENS} tokens at once, {settings['rounds']} rounds in turns in one run; steered "

@@ -100,7 +100,7 @@ def page(row: Row, busy: str, clients: Row | None, soaked: Row | None) -> str:
     medians = ", ".join(f"{wave} {median(values):.0f}" for wave, values in found.items())
     parts = [
         "# Scale", "", "## vLLM with the plug-in, on CPUs", "",
-        "`.bench/vllm/bin/python benchmarks/vllm_throughput.py`", "",
+        f"`.bench/vllm/bin/python benchmarks/vllm_throughput.py --rounds {settings['rounds']}`", "",
         f"Machine: {row['machine']}, vLLM {row['vllm']}. Model: {settings['model']} in {settings['dtype']}, compiled; "
         f"{settings['rounds']} rounds in one run, 16 requests of {TOKENS} tokens a wave, greedy; ratios of medians, "
         f"with a paired 95 % bootstrap interval over rounds.{f' {busy}' if busy else ''}", "",

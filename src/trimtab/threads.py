@@ -21,12 +21,15 @@ def compute_with(threads: int) -> None:
     Two workers on two cores, each with two threads of SciPy's, wait for each other more than they compute.
 
     Args:
-        threads: at least 1; libraries that are loaded later, and processes that begin later, have as many.
+        threads: at least 1; libraries that are loaded later, and processes that begin later, have as many. Those of
+            BLAS that the environment holds to fewer keep to that.
     """
     import torch
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_info, threadpool_limits
 
     for library in _BLAS:
-        os.environ[library] = str(threads)
-    threadpool_limits(threads)
+        given = os.environ.get(library, "")
+        os.environ[library] = str(min(threads, int(given) if given.isdecimal() and int(given) else threads))
+    pools = [{**pool, "num_threads": min(threads, pool["num_threads"])} for pool in threadpool_info()]
+    threadpool_limits(pools)
     torch.set_num_threads(threads)

@@ -81,7 +81,7 @@ def test_workers_compute_with_their_share_of_the_threads_whatever_the_library(tm
     Processes(2).run(fit, [tmp_path / "0", tmp_path / "1"], tmp_path, Silent(), Models())
     pools = json.loads((tmp_path / "0").read_text())
     assert sum("blas" in library.lower() for library in pools) >= 2, pools  # NumPy's and SciPy's
-    assert set(pools.values()) == {1}
+    assert max(pools.values()) <= Processes(2).threads, pools
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,8 @@ class Speller:
                 raise InputError("the prompt holds an id that is no token", code="out-of-range", field="prompt")
             if "banana" in str(request.sampling.grammar):
                 raise InputError("the grammar cannot be used: banana", field="grammar")
+            if "papaya" in str(request.sampling.grammar):  # as a server behind an upstream engine says it
+                raise InputError("the grammar cannot be used: papaya", field="structured_outputs.grammar")
             letters, finish = spelled(request, prompt)
             for i, letter in enumerate(letters):
                 await self._pause(one, prompt, i)

@@ -189,17 +189,21 @@ def test_without_a_vocabulary_texts_and_log_probabilities_are_refused_by_name(ma
     assert sent(server, "POST", TEXT, json={"model": "tiny", "prompt": [104]}).json()["choices"][0]["text"] == "h"
 
 
-def test_what_makes_no_grammar_is_told_by_the_field_that_holds_it(server: Server) -> None:
-    schema = {"type": "banana"}
+@pytest.mark.parametrize("kind", ["banana", "papaya"])
+def test_what_makes_no_grammar_is_told_by_the_field_that_holds_it(server: Server, kind: str) -> None:
+    schema = {"type": kind}
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
     tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
     for stream in (False, True):
         assert refused(server, 400, response_format=form, stream=stream)["param"] == "response_format"
         assert refused(server, 400, tools=[tool], stream=stream)["param"] == "tools"
-        wrong = {"grammar": "start: banana"}
+        wrong = {"grammar": f"start: {kind}"}
         assert refused(server, 400, structured_outputs=wrong, stream=stream)["param"] == "structured_outputs.grammar"
-        beside = {"structured_outputs": {"grammar": 'start: "a"'}, "response_format": {"type": "json_object"}}
-        assert refused(server, 400, **beside, stream=stream)["param"] == "structured_outputs"
+
+
+def test_a_grammar_stands_alone(server: Server) -> None:
+    beside = {"structured_outputs": {"grammar": 'start: "a"'}, "response_format": {"type": "json_object"}}
+    assert refused(server, 400, **beside)["param"] == "structured_outputs"
 
 
 # --- limits ---

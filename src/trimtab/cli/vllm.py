@@ -49,7 +49,8 @@ def vllm(
 
     where, name = located(model)
     named = [] if "--served-model-name" in context.args else ["--served-model-name", name]
-    held = [] if any(word.startswith(_HELD) for word in context.args) else [_HELD, '{"backend": "guidance"}']
+    told = any(word.startswith((_HELD, "--config")) for word in context.args)
+    held = [] if told else [_HELD, '{"backend": "guidance"}']
     _start(where, _config(where, steerings, allow_mismatch, compare_weights), [*held, *named, *context.args])
 
 

@@ -103,12 +103,15 @@ async def _begun(answer: Answer, request: Request, gone: Callable[[], None]) -> 
     return EventStream(first, events, answer.deadline, gone)
 
 
+_GRAMMAR: Final = ("grammar", "structured_outputs", "structured_outputs.grammar")  # as engines and servers name it
+
+
 def _renamed(error: TrimtabError, asked: ChatRequest | CompletionRequest) -> TrimtabError:
-    """What the engine says of a grammar is about the field that it was made from."""
-    if error.field != "grammar" or not isinstance(asked, ChatRequest):
+    """What the engine, or a server behind it, says of a grammar is about the field that it was made from."""
+    if error.field not in _GRAMMAR or not isinstance(asked, ChatRequest):
         return error
     if asked.structured_outputs is not None:
-        field = "structured_outputs.grammar"
+        field = "structured_outputs.grammar" if error.field == "grammar" else error.field
     else:
         field = "tools" if may_call(asked) else "response_format"
     return type(error)(str(error), code=error.code, field=field)

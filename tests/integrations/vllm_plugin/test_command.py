@@ -55,6 +55,12 @@ def test_weights_need_not_be_compared(run: Run, started: list[Any], tmp_path: Pa
     assert Setup.of(json.loads(config)) == Setup(tmp_path, allow_mismatch=True)
 
 
+def test_what_a_file_of_vllms_settings_says_holds(run: Run, started: list[Any], tmp_path: Path) -> None:
+    given = ("vllm", "org/large", "--steerings", tmp_path, "--no-compare-weights", "--", "--config", "vllm.yaml")
+    assert run(*given)[0] == 0
+    assert not any("structured" in word for word in started[0][0])
+
+
 def test_a_folder_that_is_none_is_refused(run: Run, started: list[Any], tmp_path: Path) -> None:
     code, _, err = run("vllm", "org/large", "--steerings", tmp_path / "nowhere")
     assert (code, started) == (2, [])
