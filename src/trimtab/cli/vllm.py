@@ -49,7 +49,7 @@ def vllm(
 
     where, name = located(model)
     named = [] if "--served-model-name" in context.args else ["--served-model-name", name]
-    told = any(word.startswith((_HELD, "--config")) for word in context.args)
+    told = any(word == "--config" or word.startswith((_HELD, "--config=")) for word in context.args)
     held = [] if told else [_HELD, '{"backend": "guidance"}']
     _start(where, _config(where, steerings, allow_mismatch, compare_weights), [*held, *named, *context.args])
 

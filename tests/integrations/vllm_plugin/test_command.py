@@ -59,6 +59,8 @@ def test_what_a_file_of_vllms_settings_says_holds(run: Run, started: list[Any], 
     given = ("vllm", "org/large", "--steerings", tmp_path, "--no-compare-weights", "--", "--config", "vllm.yaml")
     assert run(*given)[0] == 0
     assert not any("structured" in word for word in started[0][0])
+    assert run(*given[:-2], "--config-format", "hf")[0] == 0  # another setting than that
+    assert "--structured-outputs-config" in started[1][0]
 
 
 def test_a_folder_that_is_none_is_refused(run: Run, started: list[Any], tmp_path: Path) -> None:
