@@ -198,23 +198,24 @@ class Killed:
 def killed(times: int, source: ModelSource, examples: int, data: Path) -> Killed:
     """The study in this process, and on Ray with workers that are killed."""
     behaviors = [Behavior.load(data / "mwe" / "persona" / f"{name}.jsonl", view="statements") for name in PERSONA]
-    found, seconds = [], []
-    counted, n_cells = Watch(), 0
-    killing: Progress | None = None
+
+    def ran(folder: Path, executor: str, workers: int, progress: Progress) -> tuple[dict[str, str], float]:
+        """Digests of its tables, and seconds."""
+        began = time.perf_counter()
+        study(
+            source, behaviors, folder=folder, train=examples, evaluation=examples, prompt_types="prefilled",
+            workers=workers, executor=executor, progress=progress,
+        )  # fmt: skip
+        seconds = time.perf_counter() - began
+        return {f.name: sha256(f.read_bytes()).hexdigest() for f in sorted(folder.glob("*.parquet"))}, seconds
+
     with tempfile.TemporaryDirectory() as work:
-        for where, workers in (("local", 1), ("ray", 2)):
-            folder, began = Path(work) / where, time.perf_counter()
-            killing = counted if where == "local" else Killing(times, counted.amount // (times + 1), seed=0)
-            study(
-                source, behaviors, folder=folder, train=examples, evaluation=examples, prompt_types="prefilled",
-                workers=workers, executor=where, progress=killing,
-            )  # fmt: skip
-            seconds.append(time.perf_counter() - began)
-            files = sorted(folder.glob("*.parquet"))
-            found.append({file.name: sha256(file.read_bytes()).hexdigest() for file in files})
-            n_cells = len(pl.read_parquet(folder / "cells.parquet"))
-    assert isinstance(killing, Killing)
-    return Killed(killing.killed, n_cells, (found[0], found[1]), (seconds[0], seconds[1]))
+        here, there, told = Path(work) / "here", Path(work) / "ray", Watch()
+        one, own_seconds = ran(here, "local", 1, told)
+        killing = Killing(times, told.amount // (times + 1), seed=0)
+        ray, ray_seconds = ran(there, "ray", 2, killing)
+        n_cells = len(pl.read_parquet(here / "cells.parquet"))
+    return Killed(killing.killed, n_cells, (one, ray), (own_seconds, ray_seconds))
 
 
 def report(

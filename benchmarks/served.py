@@ -108,6 +108,13 @@ def started(command: Sequence[str], sign: Callable[[str], str | None]) -> Iterat
         errors.close()
 
 
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
 @dataclass
 class Vllm:
     """`trimtab vllm` as a process group of its own, on a port that stays the same when it is started again.
@@ -121,7 +128,7 @@ class Vllm:
     python: str
     arguments: Sequence[object]
     log: Path
-    port: int = field(default_factory=lambda: _free_port())
+    port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -165,12 +172,6 @@ class Vllm:
             return httpx2.get(f"http://127.0.0.1:{self.port}/health", timeout=5).status_code == 200
         except httpx2.HTTPError:
             return False
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _group(leader: int) -> Iterator[int]:

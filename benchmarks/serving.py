@@ -26,13 +26,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from socket import socket
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
 from harness import CONTENDERS, Contender, kept, machine, model_folder
-from served import TEXTS, Process, cpu_seconds, our_url, save_steerings, started, trimtab_serve
+from served import TEXTS, Process, cpu_seconds, free_port, our_url, save_steerings, started, trimtab_serve
 
 import trimtab as tt
 from trimtab.serving.engines.batching import PAGE, Limits
@@ -150,11 +149,8 @@ def logged(server: Process) -> Iterator[Row]:
 
 def peer_command(folder: str, settings: Row) -> list[str]:
     """Starts `transformers serve` on a free port, with our engine's limits: its own take most of the memory."""
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("transformers")), "serve", folder, "--continuous-batching"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", settings["dtype"], "--device", "cpu"]
+    command += ["--host", "127.0.0.1", "--port", str(free_port()), "--dtype", settings["dtype"], "--device", "cpu"]
     cache = {"block-size": PAGE, "num-blocks": LIMITS.cache_tokens // PAGE, "max-batch-tokens": LIMITS.batch_tokens}
     return [*command, "--log-level", "info", *(word for n, v in cache.items() for word in (f"--cb-{n}", str(v)))]
 
